@@ -1,0 +1,1 @@
+"""The kinds as types, their conditions, and the CRDs generated from them (pure)."""

@@ -1,0 +1,277 @@
+"""The parts of a spec that every serving kind shares."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from modelops.api.base import ApiModel, Quantity, rule, rules
+from modelops.registry.uri import URI_HELP, URI_PATTERN
+
+Name = Annotated[str, Field(min_length=1, max_length=253)]
+_URI = URI_PATTERN.replace("\\", "\\\\").replace("'", "\\'")
+
+
+class SecretReference(ApiModel):
+    """A Secret in the model's own namespace."""
+
+    name: Name = Field(
+        description="Name of the Secret. It is only referenced: the operator never reads it."
+    )
+
+
+class Model(ApiModel):
+    """Where the weights come from and what they are called."""
+
+    model_config = rules(
+        rule(f"self.uri.matches('{_URI}')", URI_HELP),
+        rule(
+            "!has(self.revision) || self.uri.startsWith('hf://')",
+            "revision is for hf:// sources only: remove spec.model.revision",
+        ),
+        rule(
+            "!has(self.revision) || !self.uri.contains('@')",
+            "the revision is given twice: keep it in spec.model.revision or after the @ of the uri",
+        ),
+        rule(
+            "!self.uri.startsWith('pvc://') || (!has(self.endpoint) && !has(self.secretRef))",
+            "pvc:// weights are mounted, not fetched: remove spec.model.endpoint and secretRef",
+        ),
+        rule(
+            "!has(self.endpoint) || self.endpoint.matches('^https?://[^/\\\\s]+')",
+            "endpoint is a URL: write it as https://HOST[:PORT]",
+        ),
+    )
+
+    uri: str = Field(
+        min_length=1,
+        max_length=1024,
+        description="Where the weights are: hf://OWNER/NAME[@REVISION] on the Hugging Face hub, "
+        "s3://BUCKET/PREFIX in an S3 store, or pvc://CLAIM/PATH on a PersistentVolumeClaim of "
+        "the same namespace.",
+        examples=["hf://Qwen/Qwen3-8B"],
+    )
+    revision: str | None = Field(
+        None,
+        min_length=1,
+        max_length=255,
+        description="Branch, tag or commit of an hf:// source. A branch is resolved once and then "
+        "kept, so that all replicas serve the same weights.",
+    )
+    name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=255,
+        description="The name that clients send as `model`. Defaults to the object's own name.",
+    )
+    endpoint: str | None = Field(
+        None,
+        max_length=1024,
+        description="URL of the hub or S3 service, when it is not the public one.",
+    )
+    secret_ref: SecretReference | None = Field(
+        None,
+        description="Secret whose keys become environment of the container that fetches the "
+        "weights: HF_TOKEN for hf://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://.",
+    )
+    formats: Literal["SafetensorsOnly", "AllowPickle"] = Field(
+        "SafetensorsOnly",
+        description="Which weight files may be loaded. Pickle files can run code when they are "
+        "loaded: AllowPickle only for sources that you trust.",
+    )
+    remote_code: Literal["Deny", "Allow"] = Field(
+        "Deny",
+        description="Whether Python files that come with the weights may run in the engine.",
+    )
+
+
+class EnvVar(ApiModel):
+    """One environment variable of the engine."""
+
+    name: str = Field(min_length=1, max_length=255, description="Name of the variable.")
+    value: str = Field("", max_length=32768, description="Its value.")
+
+
+class RuntimeChoice(ApiModel):
+    """The engine that serves the model."""
+
+    name: str | None = Field(
+        None,
+        min_length=1,
+        max_length=63,
+        description="Name of the runtime, as `modelops runtimes` lists them. Defaults to the "
+        "first one that serves this kind.",
+    )
+    image: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1024,
+        description="Image of the engine instead of the platform's own; best by digest.",
+    )
+    args: Annotated[list[Annotated[str, Field(max_length=4096)]], Field(max_length=256)] = Field(
+        default_factory=list,
+        description="Further command line arguments of the engine, each as `--flag=value`.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    env: Annotated[list[EnvVar], Field(max_length=256)] = Field(
+        default_factory=list,
+        description="Further environment of the engine.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["name"],
+        },
+    )
+
+
+class Accelerator(ApiModel):
+    """The accelerators of one replica."""
+
+    resource_name: str = Field(
+        "nvidia.com/gpu",
+        min_length=1,
+        max_length=253,
+        description="The extended resource that a device plugin offers, such as nvidia.com/gpu.",
+    )
+    count: int = Field(
+        1, ge=0, le=64, description="How many of them a replica takes. 0 serves on CPU."
+    )
+    product: str | None = Field(
+        None,
+        min_length=1,
+        max_length=63,
+        description="Only nodes with this value of the label nvidia.com/gpu.product.",
+    )
+
+
+class Resources(ApiModel):
+    """What one replica needs of a node."""
+
+    cpu: Quantity | None = Field(
+        None, description="CPU request, such as 500m or 4. Defaults to the runtime's own."
+    )
+    memory: Quantity | None = Field(
+        None,
+        description="Memory request and limit, such as 16Gi. Defaults to a request without limit.",
+    )
+    accelerator: Accelerator | None = Field(
+        None, description="Accelerators of a replica. Defaults to what the platform's chart says."
+    )
+
+
+class Cache(ApiModel):
+    """Where fetched weights are kept; pvc:// weights are served in place and need none."""
+
+    model_config = rules(
+        rule(
+            "!has(self.claimName) || (!has(self.size) && !has(self.storageClassName))",
+            "claimName names a claim that exists: remove spec.cache.size and storageClassName",
+        ),
+        rule(
+            "self.medium != 'EmptyDir' || "
+            "(!has(self.claimName) && !has(self.storageClassName))",
+            "an EmptyDir cache has no claim: remove claimName and storageClassName, or write "
+            "medium: PersistentVolumeClaim",
+        ),
+    )
+
+    medium: Literal["PersistentVolumeClaim", "EmptyDir"] = Field(
+        "PersistentVolumeClaim",
+        description="PersistentVolumeClaim keeps the weights over restarts and shares them among "
+        "replicas; EmptyDir fetches them again for each pod.",
+    )
+    claim_name: Name | None = Field(
+        None,
+        description="A claim of the same namespace to keep weights in. Several models may share "
+        "it: equal weights are stored once. Without it the model gets a claim of its own.",
+    )
+    size: Quantity | None = Field(
+        None, description="Size of the model's own claim. Defaults to what the chart says."
+    )
+    storage_class_name: Name | None = Field(
+        None, description="Storage class of the model's own claim. Defaults to the cluster's."
+    )
+    access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(
+        "ReadWriteOnce",
+        description="ReadWriteMany lets replicas on several nodes share one claim.",
+    )
+
+
+class Scaling(ApiModel):
+    """How many replicas serve."""
+
+    min_replicas: int = Field(
+        1,
+        ge=0,
+        le=1000,
+        description="Number of replicas. At 0 the model is idle: it keeps its weights and "
+        "settings and takes no node.",
+    )
+
+
+class Rollout(ApiModel):
+    """How a new version takes over from the old one."""
+
+    max_surge: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="How many replicas of the new version start beside the old ones. The old "
+        "version gives way only to replicas that are ready, so that no request is lost.",
+    )
+    drain_seconds: int = Field(
+        60,
+        ge=1,
+        le=3600,
+        description="How long a replica that goes away may take to finish its open requests.",
+    )
+    progress_deadline_seconds: int = Field(
+        1800,
+        ge=30,
+        le=86400,
+        description="How long a new version may take to become ready before it counts as failed. "
+        "The previous version goes on serving.",
+    )
+
+
+class PodTemplate(ApiModel):
+    """A partial PodTemplateSpec that is merged into the pods."""
+
+    model_config = ConfigDict(
+        extra="allow", json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
+    )
+
+    def patch(self) -> dict[str, Any]:
+        """Return the partial pod template as a manifest."""
+        return dict(self.model_extra or {})
+
+
+class ServingSpec(ApiModel):
+    """What every serving kind's spec has."""
+
+    model_config = rules(
+        rule(
+            "!self.model.uri.startsWith('pvc://') || !has(self.cache.claimName) "
+            "&& !has(self.cache.size) && !has(self.cache.storageClassName)",
+            "pvc:// weights are served in place: remove spec.cache",
+        ),
+    )
+
+    model: Model = Field(description="Where the weights come from and what they are called.")
+    runtime: RuntimeChoice = Field(
+        default_factory=RuntimeChoice, description="The engine that serves the model."
+    )
+    resources: Resources = Field(
+        default_factory=Resources, description="What one replica needs of a node."
+    )
+    cache: Cache = Field(
+        default_factory=Cache, description="Where fetched weights are kept between restarts."
+    )
+    scaling: Scaling = Field(default_factory=Scaling, description="How many replicas serve.")
+    rollout: Rollout = Field(
+        default_factory=Rollout, description="How a new version takes over from the old one."
+    )
+    pod_template: PodTemplate | None = Field(
+        None,
+        description="A partial PodTemplateSpec that is merged into the pods, for what this API "
+        "does not name: node selectors, tolerations, sidecars, volumes. Lists of named items "
+        "(containers, volumes, env) merge by name; the engine's container is `engine`.",
+    )

@@ -1,0 +1,53 @@
+"""The status that every serving kind reports, as types for the CRD and its readers."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from modelops.api.base import ApiModel
+
+
+class StatusCondition(ApiModel):
+    """One condition, as the Kubernetes API conventions define it."""
+
+    type: str = Field(description="Ready, Accepted, WeightsReady, Available, Reconciling, Stalled.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    reason: str = Field(description="A stable word for the cause, for programs.")
+    message: str = Field(description="One sentence: the state, its cause and what to do next.")
+    observed_generation: int = Field(description="The generation of the spec that was judged.")
+    last_transition_time: str = Field(
+        description="When `status` last changed.", json_schema_extra={"format": "date-time"}
+    )
+
+
+class WeightsStatus(ApiModel):
+    """What is known of the weights."""
+
+    digest: str | None = Field(None, description="Content address of the weights being served.")
+    revision: str | None = Field(None, description="The source's revision they came from.")
+    done_bytes: int | None = Field(None, description="Bytes fetched so far.")
+    total_bytes: int | None = Field(None, description="Bytes to fetch in all.")
+    percent: int | None = Field(None, description="Share of the bytes fetched so far.")
+
+
+class ServingStatus(ApiModel):
+    """What the operator saw when it last looked."""
+
+    observed_generation: int = Field(
+        -1, description="The generation of the spec this status speaks of; -1 before any."
+    )
+    conditions: Annotated[list[StatusCondition], Field(max_length=32)] = Field(
+        default_factory=list,
+        description="Ready sums up; the others tell which step is done.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        },
+    )
+    url: str | None = Field(None, description="Base URL of the endpoint inside the cluster.")
+    runtime: str | None = Field(None, description="The runtime that was chosen.")
+    model: str | None = Field(None, description="The name that clients send as `model`.")
+    replicas: int | None = Field(None, description="Replicas that exist.")
+    ready_replicas: int | None = Field(None, description="Replicas that answer requests.")
+    selector: str | None = Field(None, description="Label selector of the replicas.")
+    weights: WeightsStatus | None = Field(None, description="What is known of the weights.")

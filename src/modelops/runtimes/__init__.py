@@ -1,0 +1,1 @@
+"""The engines as data: what each serves and how its container is run (pure)."""

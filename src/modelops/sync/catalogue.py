@@ -1,0 +1,37 @@
+"""What the platform offers: its kinds, its runtimes, its images and its defaults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from modelops.api.kind import Kind
+from modelops.api.kinds import KINDS
+from modelops.runtimes.engines import RUNTIMES
+from modelops.runtimes.runtime import Runtime
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The defaults that the operator's settings give.
+
+    ``images`` maps an image's name to its reference; ``accelerator`` is the extended resource
+    that a model takes one of when it does not say (None: models run on CPU).
+    """
+
+    images: Mapping[str, str] = field(default_factory=dict)
+    accelerator: str | None = None
+    cache_size: str = "50Gi"
+    cache_storage_class: str | None = None
+    cluster_domain: str = "cluster.local"
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Kinds and runtimes by name, and the platform's defaults."""
+
+    kinds: Mapping[str, Kind] = field(default_factory=lambda: KINDS)
+    runtimes: Mapping[str, Runtime] = field(default_factory=lambda: RUNTIMES)
+    platform: Platform = field(default_factory=Platform)
+
+    def serving(self, kind: Kind) -> tuple[Runtime, ...]:
+        """Return the runtimes that serve a kind, in order of name."""
+        return tuple(r for _, r in sorted(self.runtimes.items()) if kind.name in r.kinds)

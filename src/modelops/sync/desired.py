@@ -1,0 +1,118 @@
+"""One pass of the pure core: observed -> what to write, what to report, when to look again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from modelops.sync.catalogue import Catalogue
+from modelops.sync.facts import gather, revision_of
+from modelops.sync.observed import DEPLOYMENT, Observed, Ref
+from modelops.sync.plan import Plan, Refusal, plan
+from modelops.sync.progress import Progress
+from modelops.sync.render import render
+from modelops.sync.report import report, report_refusal
+from modelops.sync.verdict import judge
+
+INTENT: Final = "modelops"
+"""Field manager of everything but ``spec.replicas``."""
+
+SCALER: Final = "modelops-scaler"
+"""Field manager of ``spec.replicas``, the only one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """A server-side apply of a manifest by a field manager."""
+
+    manifest: Mapping[str, Any]
+    manager: Literal["modelops", "modelops-scaler"] = INTENT
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """The deletion of an object that is not wanted any more."""
+
+    ref: Ref
+    uid: str
+
+
+Write = Apply | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What a pass concludes: ordered writes, the status, the sentence, the next look."""
+
+    writes: tuple[Write, ...]
+    status: Mapping[str, Any]
+    reason: str
+    sentence: str
+    recheck_seconds: float | None
+
+
+def sync(observed: Observed, catalogue: Catalogue, now: datetime) -> Desired:
+    """Return what follows from what was observed. Pure: equal inputs give equal results."""
+    try:
+        planned = plan(observed, catalogue)
+    except Refusal as refusal:
+        status = report_refusal(observed, refusal, now)
+        return Desired((), status, refusal.reason, refusal.sentence, None)
+    return _desired(observed, planned, now)
+
+
+def _desired(observed: Observed, planned: Plan, now: datetime) -> Desired:
+    manifests = render(observed, planned)
+    facts = gather(observed, planned, _revision(manifests), now)
+    verdict = judge(facts, Progress.read(observed.progress))
+    return Desired(
+        writes=(*_applies(observed, planned, manifests), *_deletes(observed, manifests)),
+        status=report(observed, planned, facts, verdict, now),
+        reason=verdict.reason,
+        sentence=verdict.sentence,
+        recheck_seconds=verdict.recheck_seconds,
+    )
+
+
+def _revision(manifests: tuple[Mapping[str, Any], ...]) -> str:
+    deployment = next(m for m in manifests if m["kind"] == DEPLOYMENT.kind)
+    return revision_of(deployment) or ""
+
+
+def _applies(
+    observed: Observed, planned: Plan, manifests: tuple[Mapping[str, Any], ...]
+) -> tuple[Write, ...]:
+    """Return the applies in an order that never leaves ``spec.replicas`` without an owner.
+
+    A Deployment is born with its replicas, so that none made for zero flashes a pod; the scaler
+    takes the field over before an apply leaves it out.
+    """
+    exists = observed.child(DEPLOYMENT) is not None
+    before = [Apply(m) for m in manifests if m["kind"] != DEPLOYMENT.kind]
+    deployment = next(m for m in manifests if m["kind"] == DEPLOYMENT.kind)
+    scale = Apply(_scale(observed, planned.replicas), SCALER)
+    if exists:
+        return (*before, scale, Apply(deployment))
+    spec = {**deployment["spec"], "replicas": planned.replicas}
+    return (*before, Apply({**deployment, "spec": spec}), scale)
+
+
+def _scale(observed: Observed, replicas: int) -> dict[str, Any]:
+    return {
+        "apiVersion": DEPLOYMENT.api_version,
+        "kind": DEPLOYMENT.kind,
+        "metadata": {"name": observed.name, "namespace": observed.namespace},
+        "spec": {"replicas": replicas},
+    }
+
+
+def _deletes(
+    observed: Observed, manifests: tuple[Mapping[str, Any], ...]
+) -> tuple[Delete, ...]:
+    wanted = {Ref.of(manifest) for manifest in manifests}
+    ours = {ref: child for ref, child in observed.children.items() if observed.owns(child)}
+    return tuple(
+        Delete(ref, child["metadata"]["uid"])
+        for ref, child in sorted(ours.items(), key=lambda item: str(item[0]))
+        if ref not in wanted and "deletionTimestamp" not in child["metadata"]
+    )

@@ -1,0 +1,96 @@
+"""What one pass sees: the object, its children, its pods."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from modelops.api.base import GROUP
+from modelops.api.kind import Kind
+
+Manifest = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """The address of one object on the cluster."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "Ref":
+        """Return the address of a manifest."""
+        meta = manifest["metadata"]
+        return cls(manifest["apiVersion"], manifest["kind"], meta["namespace"], meta["name"])
+
+
+@dataclass(frozen=True, slots=True)
+class ChildType:
+    """A type of object that a model may own, and the name that its child has."""
+
+    api_version: str
+    kind: str
+    suffix: str = ""
+
+    def ref(self, namespace: str, name: str) -> Ref:
+        """Return the address of the child of the model with that name."""
+        return Ref(self.api_version, self.kind, namespace, name + self.suffix)
+
+
+CLAIM: Final = ChildType("v1", "PersistentVolumeClaim", "-weights")
+SERVICE: Final = ChildType("v1", "Service")
+DEPLOYMENT: Final = ChildType("apps/v1", "Deployment")
+BUDGET: Final = ChildType("policy/v1", "PodDisruptionBudget")
+CHILD_TYPES: Final = (CLAIM, SERVICE, DEPLOYMENT, BUDGET)
+"""In the order in which they are applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A model and what the cluster holds of it.
+
+    ``children`` holds every object that carries the model's labels or one of its children's
+    names, whoever made it; ``progress`` is the last line of the container that fetches weights.
+    """
+
+    kind: Kind
+    resource: Manifest
+    children: Mapping[Ref, Manifest] = field(default_factory=dict)
+    pods: tuple[Manifest, ...] = ()
+    progress: Manifest | None = None
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return str(self.resource["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """The model's namespace."""
+        return str(self.resource["metadata"]["namespace"])
+
+    @property
+    def uid(self) -> str:
+        """The model's uid; empty for one that no cluster has seen."""
+        return str(self.resource["metadata"].get("uid", ""))
+
+    @property
+    def generation(self) -> int:
+        """The generation of the model's spec."""
+        return int(self.resource["metadata"].get("generation", 1))
+
+    def child(self, child_type: ChildType) -> Manifest | None:
+        """Return the live child of that type, if there is one."""
+        return self.children.get(child_type.ref(self.namespace, self.name))
+
+    def owns(self, manifest: Manifest) -> bool:
+        """Tell whether the model is the controller of an object."""
+        owners = manifest["metadata"].get("ownerReferences", [])
+        return any(o.get("controller") and o["uid"] == self.uid for o in owners)
+
+
+def labels(kind: Kind, name: str) -> dict[str, str]:
+    """Return the labels that select a model's pods and children."""
+    return {f"{GROUP}/kind": kind.name, f"{GROUP}/model": name}

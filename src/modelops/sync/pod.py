@@ -1,0 +1,179 @@
+"""The pod of one replica: a container that fetches the weights, then the engine."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from modelops.api.base import GROUP
+from modelops.registry.uri import ClaimSource
+from modelops.sync.merge import merge
+from modelops.sync.observed import CLAIM, Observed
+from modelops.sync.plan import WEIGHTS_PATH, Plan
+
+USER: Final = 10001
+"""The user that every image of the platform runs as."""
+
+PRE_STOP_SECONDS: Final = 5
+"""Time for every proxy to take a leaving replica out before its engine hears SIGTERM."""
+
+STARTUP_PERIOD_SECONDS: Final = 1
+"""A replica that is up serves within this time; a slower probe would delay every start."""
+
+REVISION_LABEL: Final = f"{GROUP}/revision"
+"""On every pod: tells the replicas of the current template from those of earlier ones."""
+
+_RESTRICTED: Final = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+
+
+def pod_template(observed: Observed, plan: Plan, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Return the pod template of a replica; it passes Pod Security ``restricted``."""
+    own = {"metadata": {"labels": dict(labels)}, "spec": _pod(observed, plan)}
+    patch = plan.spec.pod_template
+    template = merge(own, patch.patch()) if patch else own
+    revision = {"metadata": {"labels": {REVISION_LABEL: _digest(template)}}}
+    return dict(merge(template, revision))
+
+
+def _digest(template: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _pod(observed: Observed, plan: Plan) -> dict[str, Any]:
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": PRE_STOP_SECONDS + plan.spec.rollout.drain_seconds,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [_fetch(observed, plan)],
+        "containers": [_engine(plan)],
+        "volumes": _volumes(observed, plan),
+        **_placement(plan),
+    }
+
+
+def _fetch(observed: Observed, plan: Plan) -> dict[str, Any]:
+    secret = plan.spec.model.secret_ref
+    credentials = {"envFrom": [{"secretRef": {"name": secret.name}}]} if secret else {}
+    return {
+        "name": "weights",
+        "image": plan.fetch_image,
+        "command": ["modelops-fetch"],
+        "args": _fetch_args(observed, plan),
+        "env": [{"name": "HOME", "value": "/tmp"}],
+        **credentials,
+        "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
+        "securityContext": _RESTRICTED,
+        "volumeMounts": [
+            {"name": "weights", "mountPath": "/weights"},
+            _stored(plan, read_only=not plan.cached),
+            {"name": "tmp", "mountPath": "/tmp"},
+        ],
+    }
+
+
+def _fetch_args(observed: Observed, plan: Plan) -> list[str]:
+    model = plan.spec.model
+    optional = {"--revision": model.revision, "--endpoint": model.endpoint}
+    return [
+        f"--uri={model.uri}",
+        *(f"{flag}={value}" for flag, value in optional.items() if value),
+        *(["--cache=/cache", f"--pin={_pin(observed)}"] if plan.cached else ["--source=/source"]),
+        f"--link={WEIGHTS_PATH}",
+        f"--formats={model.formats}",
+    ]
+
+
+def _pin(observed: Observed) -> str:
+    return f"{observed.namespace}.{observed.kind.singular}.{observed.name}"
+
+
+def _stored(plan: Plan, *, read_only: bool) -> dict[str, Any]:
+    """Return the mount that holds the weights; the link in /weights points into it."""
+    path = "/cache" if plan.cached else "/source"
+    return {"name": "stored", "mountPath": path, **({"readOnly": True} if read_only else {})}
+
+
+def _engine(plan: Plan) -> dict[str, Any]:
+    env = {"HOME": "/tmp", **plan.command.env} | {v.name: v.value for v in plan.spec.runtime.env}
+    return {
+        "name": "engine",
+        "image": plan.image,
+        "command": list(plan.command.args),
+        "args": list(plan.spec.runtime.args),
+        "env": [{"name": name, "value": value} for name, value in env.items()],
+        "ports": [{"name": "http", "containerPort": plan.runtime.port, "protocol": "TCP"}],
+        "resources": _resources(plan),
+        "securityContext": _RESTRICTED,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
+        **_probes(plan),
+        "volumeMounts": [
+            {"name": "weights", "mountPath": "/weights", "readOnly": True},
+            _stored(plan, read_only=True),
+            {"name": "tmp", "mountPath": "/tmp"},
+            {"name": "shm", "mountPath": "/dev/shm"},
+        ],
+    }
+
+
+def _probes(plan: Plan) -> dict[str, Any]:
+    get = {"httpGet": {"path": plan.runtime.health_path, "port": "http"}}
+    failures = plan.runtime.startup_seconds // STARTUP_PERIOD_SECONDS
+    startup = {**get, "periodSeconds": STARTUP_PERIOD_SECONDS, "failureThreshold": failures}
+    ready = {**get, "periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 3}
+    live = {**get, "periodSeconds": 10, "timeoutSeconds": 10, "failureThreshold": 6}
+    return {
+        "startupProbe": startup | {"timeoutSeconds": 5},
+        "readinessProbe": ready,
+        "livenessProbe": live,
+    }
+
+
+def _resources(plan: Plan) -> dict[str, Any]:
+    asked, runtime = plan.spec.resources, plan.runtime
+    requests = {
+        "cpu": asked.cpu or runtime.cpu.get(plan.device),
+        "memory": asked.memory or runtime.memory.get(plan.device),
+    }
+    limits = {"memory": asked.memory} if asked.memory else {}
+    if plan.accelerator:
+        limits[plan.accelerator.resource_name] = str(plan.accelerator.count)
+    known = {name: value for name, value in requests.items() if value}
+    return {"requests": known, **({"limits": limits} if limits else {})}
+
+
+def _volumes(observed: Observed, plan: Plan) -> list[dict[str, Any]]:
+    return [
+        {"name": "weights", "emptyDir": {}},
+        {"name": "stored", **_storage(observed, plan)},
+        {"name": "tmp", "emptyDir": {}},
+        {"name": "shm", "emptyDir": {"medium": "Memory"}},
+    ]
+
+
+def _storage(observed: Observed, plan: Plan) -> dict[str, Any]:
+    cache = plan.spec.cache
+    if isinstance(plan.source, ClaimSource):
+        return {"persistentVolumeClaim": {"claimName": plan.source.claim, "readOnly": True}}
+    if cache.medium == "EmptyDir":
+        return {"emptyDir": {"sizeLimit": cache.size} if cache.size else {}}
+    claim = cache.claim_name or observed.name + CLAIM.suffix
+    return {"persistentVolumeClaim": {"claimName": claim}}
+
+
+def _placement(plan: Plan) -> dict[str, Any]:
+    if not plan.accelerator or not plan.accelerator.product:
+        return {}
+    return {"nodeSelector": {"nvidia.com/gpu.product": plan.accelerator.product}}

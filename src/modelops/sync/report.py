@@ -1,0 +1,125 @@
+"""From the verdict and the facts to the status that the object shows."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from modelops.api import conditions as c
+from modelops.sync.facts import Facts
+from modelops.sync.observed import Observed, labels
+from modelops.sync.plan import Plan, Refusal
+from modelops.sync.progress import Progress
+from modelops.sync.replica import Replica
+from modelops.sync.verdict import Verdict
+
+
+def report(
+    observed: Observed, plan: Plan, facts: Facts, verdict: Verdict, now: datetime
+) -> dict[str, Any]:
+    """Return the status of a model that has a plan."""
+    progress = Progress.read(observed.progress)
+    conditions = (
+        c.Condition(c.READY, c.truth(verdict.ready), verdict.reason, verdict.sentence),
+        c.Condition(c.ACCEPTED, "True", "Planned", f"served by {plan.runtime.name}"),
+        _weights_condition(observed, facts, progress),
+        _available(facts.ready + facts.ready_before),
+        *_kstatus(verdict),
+    )
+    return {
+        "observedGeneration": observed.generation,
+        "conditions": c.stamp(conditions, observed.generation, _before(observed), now),
+        "url": plan.url,
+        "runtime": plan.runtime.name,
+        "model": plan.served_name,
+        **_replicas(observed, facts),
+        **_weights_status(observed, facts, progress),
+    }
+
+
+def report_refusal(observed: Observed, refusal: Refusal, now: datetime) -> dict[str, Any]:
+    """Return the status of a model that has no plan; what served before goes on serving."""
+    ready = sum(Replica(pod).ready for pod in observed.pods)
+    conditions = (
+        c.Condition(c.READY, "False", refusal.reason, refusal.sentence),
+        c.Condition(c.ACCEPTED, "False", refusal.reason, refusal.sentence),
+        _available(ready),
+        c.Condition(c.RECONCILING, "False", refusal.reason, "nothing is under way"),
+        c.Condition(c.STALLED, "True", refusal.reason, refusal.sentence),
+    )
+    kept = {k: v for k, v in _status(observed).items() if k not in {"weights", "conditions"}}
+    return {
+        **kept,
+        "observedGeneration": observed.generation,
+        "conditions": c.stamp(conditions, observed.generation, _before(observed), now),
+        "readyReplicas": ready,
+    }
+
+
+def _status(observed: Observed) -> Mapping[str, Any]:
+    return observed.resource.get("status") or {}
+
+
+def _before(observed: Observed) -> list[Mapping[str, Any]]:
+    return list(_status(observed).get("conditions", []))
+
+
+def _available(ready: int) -> c.Condition:
+    if ready:
+        return c.Condition(c.AVAILABLE, "True", "Serving", f"{ready} replicas answer requests")
+    return c.Condition(c.AVAILABLE, "False", "NoReplicas", "no replica answers requests")
+
+
+def _kstatus(verdict: Verdict) -> tuple[c.Condition, c.Condition]:
+    """Return the two conditions by which GitOps tools tell progress from failure."""
+    moving = not verdict.ready and not verdict.stalled
+    return (
+        c.Condition(c.RECONCILING, c.truth(moving), verdict.reason, verdict.sentence),
+        c.Condition(c.STALLED, c.truth(verdict.stalled), verdict.reason, verdict.sentence),
+    )
+
+
+def _weights_condition(
+    observed: Observed, facts: Facts, progress: Progress | None
+) -> c.Condition:
+    fetched = next((r for r in facts.current if r.fetched is not None), None)
+    if fetched:
+        return c.Condition(c.WEIGHTS_READY, "True", "Verified", "the weights are in place")
+    if not facts.current:
+        return _remembered(observed)
+    if facts.cause and facts.cause.reason.startswith(("Weights", "Cache", "Source")):
+        return c.Condition(c.WEIGHTS_READY, "False", facts.cause.reason, facts.cause.sentence)
+    told = progress.sentence if progress else "not there yet"
+    return c.Condition(c.WEIGHTS_READY, "False", "Fetching", f"the weights are on the way: {told}")
+
+
+def _remembered(observed: Observed) -> c.Condition:
+    """Without replicas nothing new is known of the weights."""
+    known = c.find(observed.resource, c.WEIGHTS_READY)
+    if known:
+        return c.Condition(c.WEIGHTS_READY, known["status"], known["reason"], known["message"])
+    return c.Condition(c.WEIGHTS_READY, "Unknown", "NoReplicas", "no replica has asked for them")
+
+
+def _replicas(observed: Observed, facts: Facts) -> dict[str, Any]:
+    selector = labels(observed.kind, observed.name)
+    return {
+        "replicas": facts.existing,
+        "readyReplicas": facts.ready + facts.ready_before,
+        "selector": ",".join(f"{key}={value}" for key, value in selector.items()),
+    }
+
+
+def _weights_status(
+    observed: Observed, facts: Facts, progress: Progress | None
+) -> dict[str, Any]:
+    told = next((r.fetched for r in facts.current if r.fetched), None)
+    if told:
+        total = told.get("bytes")
+        known = {"digest": told.get("digest"), "revision": told.get("revision")}
+        weights = known | {"doneBytes": total, "totalBytes": total, "percent": 100}
+        return {"weights": {k: v for k, v in weights.items() if v is not None}}
+    if progress and facts.current:
+        moving = {"doneBytes": progress.done, "totalBytes": progress.total}
+        return {"weights": moving | {"percent": progress.percent}}
+    known = _status(observed).get("weights")
+    return {"weights": known} if known and not facts.current else {}

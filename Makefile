@@ -1,0 +1,64 @@
+# `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: install
+install: .venv/.complete ## Make .venv with the modelops command
+
+.venv/.complete: pyproject.toml requirements/dev.txt tools/venv.sh
+	bash tools/venv.sh
+
+.PHONY: demo
+demo: install ## Serve a tiny model on Kubernetes and chat with it
+	$(PY) -m e2e.demo up
+
+.PHONY: demo-down
+demo-down: ## Take away all that `make demo` made, except the cache
+	python3 -m e2e.demo down
+
+.PHONY: kubeconfig
+kubeconfig: ## Print the path of the local cluster's kubeconfig
+	@python3 -m e2e.cluster kubeconfig
+
+.PHONY: lint
+lint: install ## Style, types, architecture
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+
+.PHONY: test-fast
+test-fast: lint ## The inner loop: lint and all tests that need no cluster
+	$(PY) -m pytest tests -m "not slow" --ignore tests/integration -n 2 -q
+
+.PHONY: test
+test: install ## Everything: lint, unit, integration on a real apiserver, e2e on a real cluster
+	$(PY) -m e2e.suite
+
+.PHONY: bench
+bench: install ## Measure, as ratios in one run; writes build/bench/*.json and docs/benchmarks.md
+	$(PY) -m e2e.bench
+
+.PHONY: lock
+lock: ## Resolve the pinned, hashed requirements anew
+	.venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header \
+	  --group dev pyproject.toml -o requirements/dev.txt
+	.venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header \
+	  pyproject.toml -o operator/requirements.txt
+
+.PHONY: generate
+generate: install ## Write what is made from the types: CRDs, reference, golden files
+	.venv/bin/modelops crd --out crds
+	.venv/bin/modelops reference --out docs/reference
+	$(PY) -m pytest tests/golden -q --update-golden
+
+.PHONY: clean-all
+clean-all: demo-down ## Remove the virtual environment, builds and the whole cache
+	python3 -m e2e.cluster purge
+	rm -rf .venv build

@@ -1,0 +1,56 @@
+"""The `modelops` command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from modelops.api.kinds import KINDS
+from modelops.api.manifest import crd_yaml
+from modelops.cli.offline import explain_command, plan_command, render_command
+from modelops.runtimes.engines import RUNTIMES
+
+app = typer.Typer(
+    name="modelops",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="AI models as Kubernetes objects. `render`, `plan` and `explain` need no cluster.",
+    epilog="On a cluster: `kubectl modelops explain NAME` tells why a model is not ready.",
+)
+app.command("render")(render_command)
+app.command("plan")(plan_command)
+app.command("explain")(explain_command)
+
+
+@app.command("crd")
+def crd_command(
+    kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write one file a kind here.")] = None,
+) -> None:
+    """Print the CustomResourceDefinitions, made from the types."""
+    if kind is not None and kind not in KINDS:
+        message = f"no kind {kind}; kinds: {', '.join(KINDS)}"
+        raise typer.BadParameter(message)
+    for found in (k for k in KINDS.values() if kind in (None, k.name)):
+        if out is None:
+            typer.echo(crd_yaml(found), nl=False)
+            continue
+        out.mkdir(parents=True, exist_ok=True)
+        (out / f"{found.plural}.yaml").write_text(crd_yaml(found), encoding="utf-8")
+
+
+@app.command("runtimes")
+def runtimes_command() -> None:
+    """List the runtimes: what each serves and on what."""
+    table = Table("Name", "Serves", "Runs on", "Description", box=None, pad_edge=False)
+    for name, runtime in sorted(RUNTIMES.items()):
+        serves, devices = ", ".join(sorted(runtime.kinds)), ", ".join(sorted(runtime.images))
+        table.add_row(name, serves, devices, runtime.description)
+    Console(soft_wrap=True).print(table)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,105 @@
+"""The commands that need no cluster: render, plan, explain."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from modelops.cli.document import read
+from modelops.cli.story import story
+from modelops.sync.catalogue import Catalogue, Platform
+from modelops.sync.desired import Apply, sync
+from modelops.sync.observed import Observed
+from modelops.sync.plan import Plan, Refusal, plan
+from modelops.sync.render import render
+
+IMAGES: Final = {
+    "modelops": "modelops/modelops:0.1.0",
+    "vllm-cpu": "modelops/vllm-cpu:0.1.0",
+    "vllm": "vllm/vllm-openai:v0.33.0",
+}
+"""What the chart's default values say."""
+
+File = Annotated[Path, typer.Argument(help="YAML file with modelops objects; - is stdin.")]
+Namespace = Annotated[
+    str, typer.Option("--namespace", "-n", help="Namespace of objects that name none.")
+]
+AcceleratorName = Annotated[
+    str,
+    typer.Option(
+        "--accelerator",
+        help="Extended resource that a model takes one of by default, as the chart's value "
+        "`accelerator`; none serves on CPU.",
+    ),
+]
+
+
+def catalogue_for(accelerator: str) -> Catalogue:
+    """Return the catalogue of a platform with that default accelerator."""
+    resource = None if accelerator == "none" else accelerator
+    return Catalogue(platform=Platform(images=IMAGES, accelerator=resource))
+
+
+def render_command(
+    file: File, namespace: Namespace = "default", accelerator: AcceleratorName = "nvidia.com/gpu"
+) -> None:
+    """Print the manifests that the operator would apply for the objects in FILE."""
+    catalogue = catalogue_for(accelerator)
+    manifests = [
+        manifest
+        for observed in read(file, catalogue.kinds, namespace)
+        for manifest in render(observed, _planned(observed, catalogue))
+    ]
+    typer.echo(yaml.safe_dump_all(manifests, sort_keys=False, width=100), nl=False)
+
+
+def plan_command(
+    file: File, namespace: Namespace = "default", accelerator: AcceleratorName = "nvidia.com/gpu"
+) -> None:
+    """Show what applying FILE to an empty cluster would do; exits 1 if an object is refused."""
+    catalogue = catalogue_for(accelerator)
+    desired = {o: sync(o, catalogue, datetime.now(UTC)) for o in _found(file, catalogue, namespace)}
+    table = Table("Object", "Verdict", "Write", box=None, pad_edge=False)
+    for observed, result in desired.items():
+        writes = [_write(w) for w in result.writes if isinstance(w, Apply)]
+        for index, write in enumerate(writes or [f"nothing: {result.sentence}"]):
+            table.add_row(*((_title(observed), result.reason) if index == 0 else ("", "")), write)
+    Console(soft_wrap=True).print(table)
+    if any(not result.writes for result in desired.values()):
+        raise typer.Exit(1)
+
+
+def explain_command(
+    file: File, namespace: Namespace = "default", accelerator: AcceleratorName = "nvidia.com/gpu"
+) -> None:
+    """Tell in words what each object in FILE becomes and which defaults it takes."""
+    catalogue = catalogue_for(accelerator)
+    for observed in read(file, catalogue.kinds, namespace):
+        typer.echo("\n".join([_title(observed), *story(observed, _planned(observed, catalogue))]))
+
+
+def _found(file: Path, catalogue: Catalogue, namespace: str) -> list[Observed]:
+    return read(file, catalogue.kinds, namespace)
+
+
+def _planned(observed: Observed, catalogue: Catalogue) -> Plan:
+    try:
+        return plan(observed, catalogue)
+    except Refusal as refusal:
+        typer.echo(f"{_title(observed)}: {refusal.reason}: {refusal.sentence}", err=True)
+        raise typer.Exit(1) from refusal
+
+
+def _title(observed: Observed) -> str:
+    return f"{observed.kind.name} {observed.namespace}/{observed.name}"
+
+
+def _write(write: Apply) -> str:
+    manifest: Mapping[str, Any] = write.manifest
+    what = f"{manifest['kind']} {manifest['metadata']['name']}"
+    return f"{what} (replicas only)" if write.manager == "modelops-scaler" else what

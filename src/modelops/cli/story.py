@@ -1,0 +1,47 @@
+"""A plan told in words."""
+
+from collections.abc import Iterator
+
+from modelops.registry.uri import ClaimSource
+from modelops.sync.observed import CLAIM, Observed
+from modelops.sync.plan import Plan
+
+
+def story(observed: Observed, plan: Plan) -> Iterator[str]:
+    """Yield the lines that explain a plan, one decision each."""
+    yield f"  serves   {plan.spec.model.uri} as `{plan.served_name}`"
+    yield f"  at       {plan.url}"
+    yield f"  engine   {plan.runtime.name} on {_device(plan)}, image {plan.image}"
+    yield f"  command  {' '.join([*plan.command.args, *plan.spec.runtime.args])}"
+    yield f"  weights  {_weights(observed, plan)}"
+    yield f"  replicas {plan.replicas}" + ("" if plan.replicas else " (idle until raised)")
+    yield f"  updates  {_rollout(plan)}"
+
+
+def _device(plan: Plan) -> str:
+    if not plan.accelerator:
+        return "CPU"
+    product = f" ({plan.accelerator.product})" if plan.accelerator.product else ""
+    return f"{plan.accelerator.count} x {plan.accelerator.resource_name}{product}"
+
+
+def _weights(observed: Observed, plan: Plan) -> str:
+    cache = plan.spec.cache
+    if isinstance(plan.source, ClaimSource):
+        return f"read in place from PersistentVolumeClaim {plan.source.claim}"
+    verified = "verified by checksum"
+    if cache.medium == "EmptyDir":
+        return f"fetched for each pod, {verified}"
+    if cache.claim_name:
+        return f"fetched once into PersistentVolumeClaim {cache.claim_name}, {verified}"
+    size = cache.size or plan.platform.cache_size
+    claim = observed.name + CLAIM.suffix
+    return f"fetched once into PersistentVolumeClaim {claim} ({size}), {verified}"
+
+
+def _rollout(plan: Plan) -> str:
+    rollout = plan.spec.rollout
+    return (
+        f"{rollout.max_surge} new beside the old, which leave when the new are ready and get "
+        f"{rollout.drain_seconds} s to finish"
+    )

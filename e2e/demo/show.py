@@ -1,0 +1,65 @@
+"""The demo itself: weights on a claim, one TextModel, one streamed answer."""
+
+import sys
+
+from e2e.chat import stream
+from e2e.kube import Kube
+from e2e.platform import ROOT, Platform, platform
+from e2e.step import step
+from e2e.weights import manifests
+
+NAMESPACE = "modelops-demo"
+EXAMPLE = ROOT / "manifests" / "examples" / "text-tiny.yaml"
+PROMPT = "What is Kubernetes?"
+
+
+def show() -> None:
+    """Serve the tiny model and chat with it."""
+    stage = platform()
+    with step("make a tiny Llama and store it on a claim"):
+        prepare(stage)
+    with step(f"kubectl apply -f {EXAMPLE.relative_to(ROOT)}, and wait until it is Ready"):
+        stage.kube.run("apply", "-n", NAMESPACE, "-f", str(EXAMPLE))
+        stage.kube.wait("textmodel/tiny", "condition=Ready", NAMESPACE, 600)
+    _say("\n" + stage.kube.run("get", "textmodel", "-n", NAMESPACE))
+    with stage.kube.forward("service/tiny", 80, NAMESPACE) as url:
+        _say(f"you:  {PROMPT}\ntiny: ", end="")
+        for piece in stream(url, "tiny", PROMPT):
+            _say(piece, end="")
+    _say(f"\n\n(The model has 2 layers and random weights: it answers, but it knows nothing.)\n\n{_next(stage.kube)}")
+
+
+def prepare(stage: Platform, namespace: str = NAMESPACE) -> None:
+    """Make a namespace that enforces Pod Security `restricted`, with the tiny model on a claim."""
+    stage.kube.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "name": namespace,
+                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
+            },
+        }
+    )
+    stage.kube.apply(manifests(stage.images["vllm-cpu"]), namespace=namespace)
+    stage.kube.wait("job/tiny-llama", "condition=Complete", namespace, 600)
+
+
+def _next(kube: Kube) -> str:
+    access = f"export KUBECONFIG={kube.kubeconfig} PATH=$PATH:{kube.kubectl.rsplit('/', 1)[0]}"
+    lines = [
+        "Try next:",
+        *([f"  {access}"] if kube.kubeconfig else []),
+        f"  kubectl -n {NAMESPACE} get tm,pods",
+        f"  kubectl -n {NAMESPACE} describe tm tiny",
+        "  kubectl explain tm.spec",
+        f"  kubectl -n {NAMESPACE} scale tm tiny --replicas=0",
+        "  .venv/bin/modelops explain manifests/examples/text-tiny.yaml",
+        "  make demo-down",
+    ]
+    return "\n".join(lines)
+
+
+def _say(text: str, end: str = "\n") -> None:
+    sys.stdout.write(text + end)
+    sys.stdout.flush()

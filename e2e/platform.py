@@ -1,0 +1,87 @@
+"""Everything a story stands on: a cluster, the images in its registry, the chart installed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.kube import Kube
+from e2e.step import step
+
+ROOT = Path(__file__).parent.parent
+SYSTEM_NAMESPACE = "modelops-system"
+NAMES = ("modelops", "vllm-cpu")
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A cluster that runs modelops, and the references of the images it runs."""
+
+    kube: Kube
+    images: dict[str, str]
+
+
+def platform() -> Platform:
+    """Return the platform, having built and started what is missing; quick when nothing is."""
+    kube, images = _given() if os.environ.get("MODELOPS_CONTEXT") else _local()
+    with step("install the chart"):
+        _install(kube, images)
+    return Platform(kube, images)
+
+
+def _given() -> tuple[Kube, dict[str, str]]:
+    """Return the user's own cluster; the images are pulled from where MODELOPS_IMAGES says."""
+    prefix = os.environ.get("MODELOPS_IMAGES")
+    if not prefix:
+        sys.exit(
+            "MODELOPS_CONTEXT names your cluster, but MODELOPS_IMAGES does not say where it finds "
+            "the images: set it to a registry and path, such as registry.example.com/modelops, "
+            "after `python3 -m e2e.images push --registry registry.example.com`"
+        )
+    kubectl, helm = shutil.which("kubectl"), shutil.which("helm")
+    if not kubectl or not helm:
+        sys.exit("MODELOPS_CONTEXT needs kubectl and helm on the PATH: install them first")
+    images = {name: f"{prefix.rstrip('/')}/{name}:{VERSION}" for name in NAMES}
+    return Kube(kubectl, helm, context=os.environ["MODELOPS_CONTEXT"]), images
+
+
+def _local() -> tuple[Kube, dict[str, str]]:
+    """Return the local cluster, built and started, with the images in its registry."""
+    _module("e2e.cluster", "up")
+    references = ROOT / "build" / "images.json"
+    references.parent.mkdir(exist_ok=True)
+    registry = _answer("e2e.cluster", "registry")
+    _module("e2e.images", "push", "--registry", registry, "--out", str(references))
+    tools = Path(_answer("e2e.cluster", "bin"))
+    kubeconfig = Path(_answer("e2e.cluster", "kubeconfig"))
+    kube = Kube(str(tools / "kubectl"), str(tools / "helm"), kubeconfig=kubeconfig)
+    return kube, json.loads(references.read_text())
+
+
+def _install(kube: Kube, images: dict[str, str]) -> None:
+    values = {"images": {name: images[name] for name in NAMES}, "accelerator": ""}
+    file = ROOT / "build" / "values.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(values))
+    kube.run_helm(
+        "upgrade", "--install", "modelops", str(ROOT / "charts" / "modelops"),
+        "--namespace", SYSTEM_NAMESPACE, "--create-namespace",
+        "--values", str(file), "--wait", "--timeout", "300s",
+    )  # fmt: skip
+    restricted = "pod-security.kubernetes.io/enforce=restricted"
+    kube.run("label", "--overwrite", "namespace", SYSTEM_NAMESPACE, restricted)
+
+
+def _module(*args: str) -> None:
+    subprocess.run([sys.executable, "-m", *args], cwd=ROOT, check=True)  # noqa: S603
+
+
+def _answer(*args: str) -> str:
+    done = subprocess.run(  # noqa: S603  our own modules
+        [sys.executable, "-m", *args], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
+    )
+    return done.stdout.strip()

@@ -1,0 +1,108 @@
+"""Story: a new version takes over without a failed request, and a bad one changes nothing."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.conftest import Space
+
+LOAD = Path(__file__).with_name("load.py")
+
+
+@pytest.fixture(scope="module")
+def served(space: Space) -> Space:
+    """A model that serves."""
+    space.model("llama")
+    space.until_ready("llama")
+    return space
+
+
+def test_a_change_of_arguments_fails_no_request(served: Space) -> None:
+    """While the engine's arguments change, every streamed request is answered to its end."""
+    (old,) = served.pods("llama")
+    with _load(served) as results:
+        served.model("llama", runtime={"args": ["--max-num-seqs=16"]})
+        served.until_ready("llama")
+        _until_gone(served, old["metadata"]["name"])
+    assert results["failed"] == []
+    assert results["asked"] > 10
+
+
+def test_the_old_version_serves_while_the_new_one_cannot_start(served: Space) -> None:
+    """An image that cannot be pulled leaves the old version serving, and Ready says so."""
+    (old,) = served.pods("llama")
+    served.model(
+        "llama",
+        runtime={"image": served.stage.images["vllm-cpu"].split("@")[0] + ":no-such-tag"},
+    )
+    failed = served.until_reason("llama", "ImagePullFailed", 60)
+    assert failed["status"] == "False"
+    assert "the previous version goes on serving" in failed["message"]
+    assert served.condition("llama", "Available")["status"] == "True"
+    served.model("llama", runtime={"args": ["--max-num-seqs=16"]})
+    served.until_ready("llama", 60)
+    assert [pod["metadata"]["name"] for pod in served.pods("llama")] == [old["metadata"]["name"]]
+
+
+@contextmanager
+def _load(space: Space) -> Iterator[dict[str, Any]]:
+    """Ask the model without pause while the block runs; the results are there after it."""
+    results: dict[str, Any] = {}
+    space.kube.apply(_load_manifests(space), namespace=space.name)
+    space.kube.wait("pod/load", "condition=Ready", space.name, 60)
+    yield results
+    space.kube.run("exec", "load", "-n", space.name, "--", "touch", "/tmp/stop")  # noqa: S108
+    space.kube.wait("pod/load", "jsonpath={.status.phase}=Succeeded", space.name, 150)
+    results.update(json.loads(space.kube.run("logs", "load", "-n", space.name)))
+
+
+def _load_manifests(space: Space) -> list[dict[str, Any]]:
+    script = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "load"},
+        "data": {"load.py": LOAD.read_text()},
+    }
+    pod = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                "name": "load",
+                "image": space.stage.images["modelops"],
+                "command": ["python3", "/load/load.py"],
+                "args": [space.status("llama")["url"], "llama", "2"],
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "volumeMounts": [
+                    {"name": "load", "mountPath": "/load"},
+                    {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  the container's own
+                ],
+            }
+        ],
+        "volumes": [
+            {"name": "load", "configMap": {"name": "load"}},
+            {"name": "tmp", "emptyDir": {}},
+        ],
+    }
+    meta = {"name": "load"}
+    return [script, {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": pod}]
+
+
+def _until_gone(space: Space, pod: str) -> None:
+    space.until(
+        lambda: space.kube.get("pod", pod, space.name) is None,
+        120,
+        lambda: f"pod {pod} is still there",
+    )

@@ -1,0 +1,42 @@
+{{/* What the operator does in the namespaces that it watches; nothing more. */}}
+{{- define "modelops.rules.watched" -}}
+{{- $plurals := include "modelops.plurals" . | fromJsonArray -}}
+# The models: watched, and never written to but for their status.
+- apiGroups: [modelops.dev]
+  resources: {{ toJson $plurals }}
+  verbs: [get, list, watch]
+- apiGroups: [modelops.dev]
+  resources:
+    {{- range $plurals }}
+    - {{ . }}/status
+    {{- end }}
+  verbs: [patch]
+# Needed to own children with blockOwnerDeletion where the admission plugin
+# OwnerReferencesPermissionEnforcement is on, as it is on OpenShift.
+- apiGroups: [modelops.dev]
+  resources:
+    {{- range $plurals }}
+    - {{ . }}/finalizers
+    {{- end }}
+  verbs: [update]
+# Their children. A server-side apply of an object that does not exist takes create and patch.
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [services, persistentvolumeclaims]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+# Their pods: why a replica is not ready, and how far its weights are.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- end }}

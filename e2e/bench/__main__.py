@@ -1,0 +1,9 @@
+"""`python -m e2e.bench`: run every measurement."""
+
+from e2e.bench.ready import measure
+from e2e.bench.record import table
+from e2e.step import step
+
+with step("kubectl apply to first token, beside the bare engine"):
+    measure()
+print(table())  # noqa: T201  the answer of a command

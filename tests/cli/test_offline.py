@@ -1,0 +1,92 @@
+"""The commands that need no cluster say what will happen, and what to do when it cannot."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from modelops.cli.app import app
+
+TINY = """
+apiVersion: modelops.dev/v1alpha1
+kind: TextModel
+metadata: {name: tiny}
+spec: {model: {uri: "pvc://models/tiny-llama"}}
+"""
+
+
+def run(command: str, text: str, tmp_path: Path, *options: str) -> Result:
+    """Run a command on a file with that text."""
+    file = tmp_path / "model.yaml"
+    file.write_text(text)
+    return CliRunner().invoke(app, [command, str(file), *options])
+
+
+def test_render_prints_what_kubectl_can_apply(tmp_path: Path) -> None:
+    """`render` prints every child as a YAML document."""
+    result = run("render", TINY, tmp_path, "--accelerator=none", "-n", "prod")
+    kinds = [document["kind"] for document in yaml.safe_load_all(result.stdout)]
+    assert kinds == ["Service", "Deployment"]
+    assert result.exit_code == 0
+
+
+def test_plan_lists_the_writes(tmp_path: Path) -> None:
+    """`plan` names each object that would be applied."""
+    result = run("plan", TINY, tmp_path)
+    assert result.exit_code == 0
+    assert "Service tiny" in result.stdout
+    assert "Deployment tiny" in result.stdout
+
+
+def test_explain_tells_the_decisions(tmp_path: Path) -> None:
+    """`explain` tells the source, the endpoint, the engine and the defaults taken."""
+    result = run("explain", TINY, tmp_path, "--accelerator=none")
+    assert result.exit_code == 0
+    for words in ("pvc://models/tiny-llama", "tiny.default.svc", "vllm on CPU", "in place"):
+        assert words in result.stdout
+
+
+@pytest.mark.parametrize("command", ["render", "explain"])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (TINY.replace("pvc://models/tiny-llama", "ftp://x"), "hf://OWNER/NAME"),
+        (TINY.replace("model: {uri", "modle: {uri"), "spec.model"),
+        (TINY.replace("spec: {", "spec: {runtime: {name: nope}, "), "vllm"),
+        (TINY.replace("spec: {", "spec: {runtime: {args: [--port=1]}, "), "--port"),
+        (TINY.replace("kind: TextModel", "kind: Txt"), "TextModel"),
+        (TINY.replace("modelops.dev/v1alpha1", "v1"), "modelops.dev/v1alpha1"),
+        (TINY.replace("{name: tiny}", "{}"), "metadata.name"),
+        ("a: [", "not YAML"),
+    ],
+)
+def test_bad_input_is_refused_with_what_to_write(
+    command: str, text: str, says: str, tmp_path: Path
+) -> None:
+    """A file that cannot be served exits non-zero, and the message names what to write."""
+    result = run(command, text, tmp_path)
+    assert result.exit_code != 0
+    assert says in " ".join(result.output.replace("│", " ").split())
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    """A file that is not there is named in the error."""
+    result = CliRunner().invoke(app, ["plan", str(tmp_path / "absent.yaml")])
+    assert result.exit_code != 0
+    assert "absent.yaml" in result.output.replace("\n", "").replace("│", "").replace(" ", "")
+
+
+def test_crd_writes_one_file_a_kind(tmp_path: Path) -> None:
+    """`crd --out` writes a manifest that names the kind."""
+    result = CliRunner().invoke(app, ["crd", "--out", str(tmp_path)])
+    assert result.exit_code == 0
+    crd = yaml.safe_load((tmp_path / "textmodels.yaml").read_text())
+    assert crd["spec"]["names"]["kind"] == "TextModel"
+
+
+def test_runtimes_lists_what_serves_what() -> None:
+    """`runtimes` names vllm, what it serves and its devices."""
+    result = CliRunner().invoke(app, ["runtimes"])
+    for words in ("vllm", "TextModel", "cpu, gpu"):
+        assert words in result.output

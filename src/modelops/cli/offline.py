@@ -55,7 +55,8 @@ def render_command(
         for observed in read(file, catalogue.kinds, namespace)
         for manifest in render(observed, _planned(observed, catalogue))
     ]
-    typer.echo(yaml.safe_dump_all(manifests, sort_keys=False, width=100), nl=False)
+    text = yaml.dump_all(map(_ownerless, manifests), Dumper=_Plain, sort_keys=False, width=100)
+    typer.echo(text, nl=False)
 
 
 def plan_command(
@@ -63,14 +64,15 @@ def plan_command(
 ) -> None:
     """Show what applying FILE to an empty cluster would do; exits 1 if an object is refused."""
     catalogue = catalogue_for(accelerator)
-    desired = {o: sync(o, catalogue, datetime.now(UTC)) for o in _found(file, catalogue, namespace)}
+    found = read(file, catalogue.kinds, namespace)
+    desired = [(observed, sync(observed, catalogue, datetime.now(UTC))) for observed in found]
     table = Table("Object", "Verdict", "Write", box=None, pad_edge=False)
-    for observed, result in desired.items():
+    for observed, result in desired:
         writes = [_write(w) for w in result.writes if isinstance(w, Apply)]
         for index, write in enumerate(writes or [f"nothing: {result.sentence}"]):
             table.add_row(*((_title(observed), result.reason) if index == 0 else ("", "")), write)
     Console(soft_wrap=True).print(table)
-    if any(not result.writes for result in desired.values()):
+    if any(not result.writes for _, result in desired):
         raise typer.Exit(1)
 
 
@@ -83,8 +85,18 @@ def explain_command(
         typer.echo("\n".join([_title(observed), *story(observed, _planned(observed, catalogue))]))
 
 
-def _found(file: Path, catalogue: Catalogue, namespace: str) -> list[Observed]:
-    return read(file, catalogue.kinds, namespace)
+class _Plain(yaml.SafeDumper):
+    """YAML without anchors, which people do not read."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401  PyYAML's signature
+        """Repeat what occurs twice."""
+        return bool(data is not None)
+
+
+def _ownerless(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Return a manifest that can be applied by hand: its owner has no uid before it exists."""
+    meta = {k: v for k, v in manifest["metadata"].items() if k != "ownerReferences"}
+    return {**manifest, "metadata": meta}
 
 
 def _planned(observed: Observed, catalogue: Catalogue) -> Plan:

@@ -24,20 +24,23 @@ class Condition:
     reason: str
     message: str
 
-    def stamped(self, generation: int, before: Mapping[str, Any] | None, now: str) -> dict[str, Any]:
+    def stamped(
+        self, generation: int, before: Mapping[str, Any] | None, now: str
+    ) -> dict[str, Any]:
         """Return the condition as JSON; its transition time moves only when its truth does."""
-        kept = before is not None and before.get("status") == self.status
+        same = before is not None and before.get("status") == self.status
+        kept = before.get("lastTransitionTime") if before and same else None
         return {
             "type": self.type,
             "status": self.status,
             "reason": self.reason,
             "message": self.message,
             "observedGeneration": generation,
-            "lastTransitionTime": before["lastTransitionTime"] if kept and before else now,
+            "lastTransitionTime": kept or now,
         }
 
 
-def truth(value: bool) -> Truth:  # noqa: FBT001  a condition is a truth value by definition
+def truth(value: bool) -> Truth:  # noqa: FBT001  a condition's truth is its only argument
     """Return ``True`` or ``False`` as conditions spell them."""
     return "True" if value else "False"
 

@@ -166,8 +166,7 @@ class Cache(ApiModel):
             "claimName names a claim that exists: remove spec.cache.size and storageClassName",
         ),
         rule(
-            "self.medium != 'EmptyDir' || "
-            "(!has(self.claimName) && !has(self.storageClassName))",
+            "self.medium != 'EmptyDir' || (!has(self.claimName) && !has(self.storageClassName))",
             "an EmptyDir cache has no claim: remove claimName and storageClassName, or write "
             "medium: PersistentVolumeClaim",
         ),

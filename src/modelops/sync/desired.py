@@ -106,9 +106,7 @@ def _scale(observed: Observed, replicas: int) -> dict[str, Any]:
     }
 
 
-def _deletes(
-    observed: Observed, manifests: tuple[Mapping[str, Any], ...]
-) -> tuple[Delete, ...]:
+def _deletes(observed: Observed, manifests: tuple[Mapping[str, Any], ...]) -> tuple[Delete, ...]:
     wanted = {Ref.of(manifest) for manifest in manifests}
     ours = {ref: child for ref, child in observed.children.items() if observed.owns(child)}
     return tuple(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def merge(base: Any, patch: Any) -> Any:  # noqa: ANN401  JSON values of any shape
+def merge(base: Any, patch: Any) -> Any:
     """Return base with patch laid over it, as a strategic merge patch would.
 
     Objects merge by field, lists of named objects by name, anything else is replaced; a null
@@ -23,7 +23,7 @@ def _merge_objects(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[st
     return {**kept, **laid}
 
 
-def _named(value: Any) -> bool:  # noqa: ANN401
+def _named(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(v, Mapping) and "name" in v for v in value)
 
 

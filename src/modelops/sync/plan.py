@@ -188,4 +188,3 @@ def _url(observed: Observed, runtime: Runtime, platform: Platform) -> str:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "(none)"
-

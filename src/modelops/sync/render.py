@@ -20,7 +20,7 @@ def _own_claim(plan: Plan) -> bool:
     return cache.medium == "PersistentVolumeClaim" and cache.claim_name is None
 
 
-def _child(child_type: ChildType, observed: Observed, plan: Plan, spec: Any) -> dict[str, Any]:  # noqa: ANN401
+def _child(child_type: ChildType, observed: Observed, plan: Plan, spec: Any) -> dict[str, Any]:
     return {
         "apiVersion": child_type.api_version,
         "kind": child_type.kind,

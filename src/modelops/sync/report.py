@@ -78,9 +78,7 @@ def _kstatus(verdict: Verdict) -> tuple[c.Condition, c.Condition]:
     )
 
 
-def _weights_condition(
-    observed: Observed, facts: Facts, progress: Progress | None
-) -> c.Condition:
+def _weights_condition(observed: Observed, facts: Facts, progress: Progress | None) -> c.Condition:
     fetched = next((r for r in facts.current if r.fetched is not None), None)
     if fetched:
         return c.Condition(c.WEIGHTS_READY, "True", "Verified", "the weights are in place")
@@ -109,9 +107,7 @@ def _replicas(observed: Observed, facts: Facts) -> dict[str, Any]:
     }
 
 
-def _weights_status(
-    observed: Observed, facts: Facts, progress: Progress | None
-) -> dict[str, Any]:
+def _weights_status(observed: Observed, facts: Facts, progress: Progress | None) -> dict[str, Any]:
     told = next((r.fetched for r in facts.current if r.fetched), None)
     if told:
         total = told.get("bytes")

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 GROUP: Final = "modelops.dev"
@@ -20,12 +20,12 @@ class ApiModel(BaseModel):
     )
 
 
-def rule(expression: str, message: str) -> dict[str, str]:
+def rule(expression: str, message: str) -> dict[str, JsonValue]:
     """Return one CEL rule as the CRD carries it."""
     return {"rule": expression, "message": message}
 
 
-def rules(*validations: dict[str, str]) -> ConfigDict:
+def rules(*validations: dict[str, JsonValue]) -> ConfigDict:
     """Return the pydantic configuration that puts CEL rules on a type's schema."""
     return ConfigDict(json_schema_extra={"x-kubernetes-validations": list(validations)})
 

@@ -1,33 +1,42 @@
 """How a user's partial pod template goes into the pod template that we render."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+_KEYS: Final = {
+    "hostAliases": "ip",
+    "ports": "containerPort",
+    "volumeDevices": "devicePath",
+    "volumeMounts": "mountPath",
+}
+"""What tells the items of a list apart, where it is not their name."""
 
 
-def merge(base: Any, patch: Any) -> Any:
+def merge(base: Any, patch: Any, key: str = "name") -> Any:
     """Return base with patch laid over it, as a strategic merge patch would.
 
-    Objects merge by field, lists of named objects by name, anything else is replaced; a null
-    in the patch removes the field.
+    Objects merge by field, lists of objects by the key that tells their items apart, anything
+    else is replaced; a null in the patch removes the field.
     """
-    if isinstance(base, Mapping) and isinstance(patch, Mapping):
-        return _merge_objects(base, patch)
-    if _named(base) and _named(patch):
-        return _merge_named(base, patch)
+    if isinstance(patch, Mapping):
+        return _merge_objects(base if isinstance(base, Mapping) else {}, patch)
+    if _keyed(base, key) and _keyed(patch, key):
+        return _merge_lists(base, patch, key)
     return patch
 
 
 def _merge_objects(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {k: v for k, v in base.items() if k not in patch}
-    laid = {k: merge(base[k], v) if k in base else v for k, v in patch.items() if v is not None}
-    return {**kept, **laid}
+    laid = {k: merge(base.get(k), v, _KEYS.get(k, "name")) for k, v in patch.items()}
+    return {k: v for k, v in {**base, **laid}.items() if v is not None or k not in patch}
 
 
-def _named(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(v, Mapping) and "name" in v for v in value)
+def _keyed(value: Any, key: str) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, Mapping) and isinstance(item.get(key), str | int) for item in value
+    )
 
 
-def _merge_named(base: list[Any], patch: list[Any]) -> list[Any]:
-    patches = {item["name"]: item for item in patch}
-    known = [merge(item, patches.pop(item["name"], {})) for item in base]
-    return [*known, *patches.values()]
+def _merge_lists(base: list[Any], patch: list[Any], key: str) -> list[Any]:
+    patches = {item[key]: item for item in patch}
+    known = [merge(item, patches.pop(item[key], {})) for item in base]
+    return [*known, *(merge({}, item) for item in patches.values())]

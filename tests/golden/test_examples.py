@@ -1,0 +1,73 @@
+"""What the cluster gets for each example that users read."""
+
+from datetime import UTC, datetime
+from difflib import unified_diff
+from pathlib import Path
+
+import pytest
+import yaml
+
+from modelops.api.kinds import KINDS
+from modelops.sync.catalogue import Catalogue, Platform
+from modelops.sync.desired import Apply, Desired, sync
+from modelops.sync.observed import Observed
+
+GOLDEN = Path(__file__).parent
+EXAMPLES = sorted((GOLDEN.parents[1] / "manifests" / "examples").glob("*.yaml"))
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+CATALOGUE = Catalogue(
+    platform=Platform(
+        images={
+            name: f"registry.example.com/{name}@sha256:{digit * 64}"
+            for name, digit in (("modelops", "a"), ("vllm", "b"), ("vllm-cpu", "c"))
+        }
+    )
+)
+
+
+def observed(document: dict) -> Observed:
+    """Return what an operator sees of a document that was just applied."""
+    born = {"namespace": "default", "uid": "11111111-2222-3333-4444-555555555555", "generation": 1}
+    resource = document | {"metadata": document["metadata"] | born}
+    return Observed(KINDS[document["kind"]], resource)
+
+
+class Plain(yaml.SafeDumper):
+    """YAML without anchors: each object stands by itself."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  the base class asks for it
+        """Repeat what occurs twice."""
+        return True
+
+
+def text(value: object) -> str:
+    """Return a value as YAML in its own order."""
+    return yaml.dump(value, Dumper=Plain, sort_keys=False, width=100)
+
+
+def written(desired: Desired) -> str:
+    """Return what a pass writes, as YAML that people read in a review."""
+    applies = (w for w in desired.writes if isinstance(w, Apply))
+    texts = (f"# applied by {a.manager}\n{text(a.manifest)}" for a in applies)
+    return "---\n".join((*texts, f"# reported\n{text({'status': desired.status})}"))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_becomes_exactly_what_was_reviewed(
+    example: Path, request: pytest.FixtureRequest
+) -> None:
+    """An example on an empty cluster is rendered as its golden file says, byte for byte."""
+    documents = yaml.safe_load_all(example.read_text(encoding="utf-8"))
+    now = "---\n".join(written(sync(observed(d), CATALOGUE, NOW)) for d in documents)
+    golden = GOLDEN / example.name
+    if request.config.getoption("--update-golden"):
+        golden.write_text(now, encoding="utf-8")
+    before = golden.read_text(encoding="utf-8") if golden.exists() else ""
+    changes = unified_diff(before.splitlines(), now.splitlines(), "reviewed", "now", lineterm="")
+    told = "\n".join(changes)
+    assert not told, f"pytest --update-golden accepts this:\n{told}"
+
+
+def test_every_golden_file_has_its_example() -> None:
+    """No golden file outlives its example."""
+    assert {p.name for p in GOLDEN.glob("*.yaml")} == {p.name for p in EXAMPLES}

@@ -13,7 +13,11 @@ MUTATORS = frozenset(
     {"add", "append", "clear", "discard", "extend", "insert", "pop", "popitem", "remove"}
     | {"setdefault", "sort", "update"}
 )
-OPEN_TO_KINDS = ("src/modelops/api/kinds/", "src/modelops/runtimes/engines/")
+OPEN_TO_KINDS = (
+    "src/modelops/api/kinds/",
+    "src/modelops/runtimes/engines/",
+    "src/modelops/cli/",  # a command line may have a favourite
+)
 
 
 def module_names(tree: ast.Module) -> set[str]:

@@ -13,7 +13,7 @@ HEADER: Final = "# Generated from src/modelops/api by `modelops crd`; do not edi
 class _Plain(yaml.SafeDumper):
     """YAML without anchors: every part stands where it is read."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401, ARG002  yaml's own signature
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  yaml's own signature
         """Tell that no value is written as a reference to an equal one."""
         return True
 
@@ -22,4 +22,3 @@ def crd_yaml(kind: Kind) -> str:
     """Return the kind's CRD as YAML; equal kinds give equal text."""
     body = yaml.dump(crd(kind), Dumper=_Plain, sort_keys=False, width=100, allow_unicode=True)
     return HEADER + str(body)
-

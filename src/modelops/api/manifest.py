@@ -1,5 +1,6 @@
-"""From a kind to the text of its CRD, as `crds/` and the chart carry it."""
+"""Manifests as the YAML text that people read and files carry."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import yaml
@@ -20,5 +21,12 @@ class _Plain(yaml.SafeDumper):
 
 def crd_yaml(kind: Kind) -> str:
     """Return the kind's CRD as YAML; equal kinds give equal text."""
-    body = yaml.dump(crd(kind), Dumper=_Plain, sort_keys=False, width=100, allow_unicode=True)
-    return HEADER + str(body)
+    return HEADER + as_yaml([crd(kind)])
+
+
+def as_yaml(manifests: Iterable[Mapping[str, Any]]) -> str:
+    """Return manifests as one YAML text, a document each; equal manifests give equal text."""
+    text = yaml.dump_all(
+        manifests, Dumper=_Plain, sort_keys=False, width=100, allow_unicode=True
+    )
+    return str(text)

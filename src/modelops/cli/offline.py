@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 
+from modelops.api.manifest import as_yaml
 from modelops.cli.document import read
 from modelops.cli.story import story
 from modelops.sync.catalogue import Catalogue, Platform
@@ -55,8 +55,7 @@ def render_command(
         for observed in read(file, catalogue.kinds, namespace)
         for manifest in render(observed, _planned(observed, catalogue))
     ]
-    text = yaml.dump_all(map(_ownerless, manifests), Dumper=_Plain, sort_keys=False, width=100)
-    typer.echo(text, nl=False)
+    typer.echo(as_yaml(map(_ownerless, manifests)), nl=False)
 
 
 def plan_command(
@@ -83,14 +82,6 @@ def explain_command(
     catalogue = catalogue_for(accelerator)
     for observed in read(file, catalogue.kinds, namespace):
         typer.echo("\n".join([_title(observed), *story(observed, _planned(observed, catalogue))]))
-
-
-class _Plain(yaml.SafeDumper):
-    """YAML without anchors, which people do not read."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401  PyYAML's signature
-        """Repeat what occurs twice."""
-        return bool(data is not None)
 
 
 def _ownerless(manifest: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,26 @@
+"""The operator's composition root: settings, catalogue, logs, then run."""
+
+import asyncio
+import sys
+
+from pydantic import ValidationError
+
+from modelops.controller.logs import configure
+from modelops.controller.operator import operate
+from modelops.controller.settings import Settings, complaint
+from modelops.sync.catalogue import Catalogue
+
+
+def main() -> int:
+    """Run the operator; the exit code is 2 for wrong settings, 1 when it cannot go on."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        sys.stderr.write(complaint(error) + "\n")
+        return 2
+    configure(settings.log_level, settings.log_format)
+    return asyncio.run(operate(settings, Catalogue(platform=settings.platform)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

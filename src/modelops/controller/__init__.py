@@ -1,0 +1,1 @@
+"""The operator's shell: watch, queue, observe, converge, report (I/O)."""

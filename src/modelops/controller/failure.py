@@ -1,0 +1,43 @@
+"""What an object shows when the API server refuses a write (pure)."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from modelops.api import conditions as c
+from modelops.cluster import Refused
+from modelops.sync.desired import Apply, Desired, Write
+from modelops.sync.observed import Observed, Ref
+
+APPLY_FAILED: Final = "ApplyFailed"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A write that the API server refused, and its own words."""
+
+    write: Write
+    error: Refused
+
+    @property
+    def sentence(self) -> str:
+        """What was refused, why, and what to do."""
+        ref = Ref.of(self.write.manifest) if isinstance(self.write, Apply) else self.write.ref
+        return (
+            f"the cluster refuses {ref.kind} {ref.name} ({self.error}): change what it names in "
+            "the spec, the quota or the policy; it is tried again by itself"
+        )
+
+
+def refused(desired: Desired, failure: Failure, observed: Observed, now: datetime) -> Desired:
+    """Return the same conclusion, with the refusal in the conditions that sum up."""
+    summary = (
+        c.Condition(c.READY, "False", APPLY_FAILED, failure.sentence),
+        c.Condition(c.RECONCILING, "False", APPLY_FAILED, failure.sentence),
+        c.Condition(c.STALLED, "True", APPLY_FAILED, failure.sentence),
+    )
+    before = (observed.resource.get("status") or {}).get("conditions", [])
+    stamped = {one["type"]: one for one in c.stamp(summary, observed.generation, before, now)}
+    listed = [stamped.get(one["type"], one) for one in desired.status["conditions"]]
+    status = {**desired.status, "conditions": listed}
+    return replace(desired, status=status, reason=APPLY_FAILED, sentence=failure.sentence)

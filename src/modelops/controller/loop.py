@@ -1,0 +1,159 @@
+"""One pass over one object: observe, sync, converge, report."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from modelops.api import conditions as c
+from modelops.cluster import Cluster, ClusterError, Conflict, NotFound, Refused
+from modelops.controller.events import announcement
+from modelops.controller.failure import Failure, refused
+from modelops.controller.metrics import Metrics
+from modelops.controller.observe import observe
+from modelops.sync.catalogue import Catalogue
+from modelops.sync.desired import INTENT, Apply, Delete, Desired, Write, sync
+from modelops.sync.observed import Manifest, Observed, Ref
+
+log = logging.getLogger(__name__)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Passes over the objects of a catalogue's kinds on a cluster."""
+
+    cluster: Cluster
+    catalogue: Catalogue
+    metrics: Metrics = field(default_factory=Metrics.create)
+    now: Callable[[], datetime] = _now
+    reporter: str = "modelops-operator"
+
+    async def run(self, ref: Ref) -> float | None:
+        """Do one pass; return the seconds after which to look again.
+
+        Raises Refused when the API server refused a write (the object shows it by then), and
+        another ClusterError when the pass could not be done.
+        """
+        began, outcome = time.monotonic(), "failed"
+        try:
+            observed = await observe(self.cluster, self.catalogue.kinds[ref.kind], ref)
+            if observed is None:
+                outcome = "gone"
+                return None
+            desired, failure = await self._conclude(observed)
+            outcome = _outcome(desired, failure)
+        except Exception as error:
+            _complain(ref, error)
+            raise
+        finally:
+            self._measure(ref, outcome, time.monotonic() - began)
+        if failure:
+            raise failure.error
+        return desired.recheck_seconds
+
+    async def _conclude(self, observed: Observed) -> tuple[Desired, Failure | None]:
+        now = self.now()
+        desired = sync(observed, self.catalogue, now)
+        failure = await converge(self.cluster, observed, desired.writes)
+        if failure:
+            desired = refused(desired, failure, observed, now)
+        await self._report(observed, desired, now)
+        return desired, failure
+
+    async def _report(self, observed: Observed, desired: Desired, now: datetime) -> None:
+        ref = Ref.of(observed.resource)
+        before = observed.resource.get("status") or {}
+        _tell(ref, desired, changed=_ready(before) != _ready(desired.status))
+        if desired.status == before:
+            return
+        await self.cluster.apply_status(ref, observed.uid, desired.status, INTENT)
+        event = announcement(observed, desired, now, self.reporter)
+        if event:
+            await self._announce(event)
+
+    async def _announce(self, event: Manifest) -> None:
+        try:
+            await self.cluster.create(event)
+        except ClusterError as error:  # an Event is news, never a reason to fail a pass
+            log.warning("an Event could not be made: %s", error)
+
+    def _measure(self, ref: Ref, outcome: str, seconds: float) -> None:
+        self.metrics.passes.labels(ref.kind, outcome).inc()
+        self.metrics.pass_seconds.labels(ref.kind).observe(seconds)
+        self.metrics.last_pass.set_to_current_time()
+
+
+async def converge(
+    cluster: Cluster, observed: Observed, writes: tuple[Write, ...]
+) -> Failure | None:
+    """Do the writes in order, up to one that the API server refuses; return that one."""
+    for write in writes:
+        try:
+            await _write(cluster, observed, write)
+        except Refused as error:
+            return Failure(write, error)
+        except NotFound as error:
+            return Failure(write, Refused(str(error)))
+    return None
+
+
+async def _write(cluster: Cluster, observed: Observed, write: Write) -> None:
+    if isinstance(write, Apply):
+        await cluster.apply(_pinned(observed, write.manifest), write.manager)
+    else:
+        await _delete(cluster, write)
+
+
+def _pinned(observed: Observed, manifest: Manifest) -> Mapping[str, Any]:
+    """Name the very object that was observed, so that no other of its name is overwritten."""
+    live = observed.children.get(Ref.of(manifest))
+    if live is None:
+        return manifest
+    return {**manifest, "metadata": {**manifest["metadata"], "uid": live["metadata"]["uid"]}}
+
+
+async def _delete(cluster: Cluster, write: Delete) -> None:
+    try:
+        await cluster.delete(write.ref, write.uid)
+    except (NotFound, Conflict):
+        return  # that very object is gone already
+
+
+def _ready(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    return c.find({"status": status}, c.READY) or {}
+
+
+def _outcome(desired: Desired, failure: Failure | None) -> str:
+    if failure:
+        return "refused"
+    if _ready(desired.status).get("status") == "True":
+        return "ready"
+    stalled = c.find({"status": desired.status}, c.STALLED) or {}
+    return "stalled" if stalled.get("status") == "True" else "waiting"
+
+
+def _tell(ref: Ref, desired: Desired, *, changed: bool) -> None:
+    level = logging.INFO if changed else logging.DEBUG
+    fields = _fields(ref, desired.reason)
+    log.log(level, "%s %s: %s", ref.kind, _address(ref), desired.sentence, extra=fields)
+
+
+def _complain(ref: Ref, error: Exception) -> None:
+    """Log why a pass could not be done; a defect of ours with its traceback."""
+    defect = None if isinstance(error, ClusterError) else error
+    fields = _fields(ref, "PassFailed")
+    log.warning("%s %s: %s", ref.kind, _address(ref), error, exc_info=defect, extra=fields)
+
+
+def _address(ref: Ref) -> str:
+    return f"{ref.namespace}/{ref.name}"
+
+
+def _fields(ref: Ref, reason: str) -> dict[str, str]:
+    return {"kind": ref.kind, "namespace": ref.namespace, "object": ref.name, "reason": reason}

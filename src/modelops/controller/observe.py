@@ -1,0 +1,69 @@
+"""Gathers what one pass sees of an object: reads only."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from modelops.api.kind import Kind
+from modelops.cluster import Cluster, ClusterError, NotFound
+from modelops.sync.observed import CHILD_TYPES, ChildType, Manifest, Observed, Ref, labels
+from modelops.sync.replica import Replica
+
+FETCHER = "weights"
+"""The container that fetches the weights."""
+
+
+async def observe(cluster: Cluster, kind: Kind, ref: Ref) -> Observed | None:
+    """Return what the cluster holds of an object; None when it is gone or going.
+
+    Raises ClusterError when the cluster cannot be read.
+    """
+    try:
+        resource = await cluster.get(ref)
+    except NotFound:
+        return None
+    if "deletionTimestamp" in resource["metadata"]:
+        return None
+    *found, pods = await asyncio.gather(
+        *(_children(cluster, kind, ref, child_type) for child_type in CHILD_TYPES),
+        cluster.list("v1", "Pod", ref.namespace, labels(kind, ref.name)),
+    )
+    children = {Ref.of(child): child for group in found for child in group}
+    return Observed(kind, resource, children, tuple(pods), await _progress(cluster, pods))
+
+
+async def _children(
+    cluster: Cluster, kind: Kind, ref: Ref, child_type: ChildType
+) -> list[dict[str, Any]]:
+    """Return the objects with the model's labels, and the one that has the child's name."""
+    listed = await cluster.list(
+        child_type.api_version, child_type.kind, ref.namespace, labels(kind, ref.name)
+    )
+    named = child_type.ref(ref.namespace, ref.name)
+    if any(Ref.of(child) == named for child in listed):
+        return listed
+    try:
+        return [*listed, await cluster.get(named)]
+    except NotFound:
+        return listed
+
+
+async def _progress(cluster: Cluster, pods: list[dict[str, Any]]) -> Manifest | None:
+    """Return the last word of a container that fetches weights, while one does."""
+    fetching = next((r for r in map(Replica, pods) if r.fetching and not r.leaving), None)
+    if fetching is None:
+        return None
+    namespace = fetching.pod["metadata"]["namespace"]
+    try:
+        return _event(await cluster.last_line(namespace, fetching.name, FETCHER))
+    except ClusterError:
+        return None  # a log that cannot be read now must not hold up the pass
+
+
+def _event(line: str) -> Mapping[str, Any] | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None

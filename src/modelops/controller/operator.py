@@ -1,0 +1,138 @@
+"""The operator: its parts put together, started as leader and stopped in order."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import kopf
+
+from modelops.cluster import ApiServer, Cluster, plurals
+from modelops.controller.election import Election
+from modelops.controller.loop import Loop
+from modelops.controller.metrics import Metrics
+from modelops.controller.probes import probes
+from modelops.controller.queue import Queue
+from modelops.controller.settings import Settings
+from modelops.controller.ticker import Ticker
+from modelops.controller.watch import preferences, watcher
+from modelops.sync.catalogue import Catalogue
+from modelops.sync.observed import Ref
+
+STOP_SECONDS = 7.0
+"""How long passes in progress may take to finish when the operator stops."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Operator:
+    """The parts that act while this replica leads, and how they start and stop."""
+
+    queue: Queue[Ref]
+    ticker: Ticker
+    election: Election
+    metrics: Metrics
+    workers: int
+    stuck_seconds: float
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the operator cannot go on: the leadership is lost, or a part has ended."""
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list, init=False)
+
+    async def start(self) -> None:
+        """Wait for the leadership, then start the parts."""
+        await self.election.acquire()
+        self.metrics.leader.set(1)
+        parts = (self.queue.run(self.workers), self.ticker.run(), self.election.hold())
+        self._tasks = [asyncio.create_task(part) for part in parts]
+        for task in self._tasks:
+            task.add_done_callback(self._on_end)
+
+    async def stop(self) -> None:
+        """Finish the passes in progress, then give the lease up."""
+        if not self._tasks:
+            return
+        (working, *others), self._tasks = self._tasks, []
+        for task in (working, *others):
+            task.remove_done_callback(self._on_end)
+        self.queue.close()
+        await asyncio.wait([working], timeout=STOP_SECONDS)
+        for task in (working, *others):
+            task.cancel()
+        await asyncio.gather(working, *others, return_exceptions=True)
+        self.metrics.leader.set(0)
+        await self.election.release()
+
+    def trouble(self) -> str | None:
+        """Return why the operator should be restarted; None when it is well."""
+        if not self._tasks:
+            return None
+        now = asyncio.get_running_loop().time()
+        if self.queue.oldest is not None and now - self.queue.oldest > self.stuck_seconds:
+            return f"a pass has been running for {now - self.queue.oldest:.0f} seconds"
+        if now - self.ticker.last > self.ticker.every_seconds + self.stuck_seconds:
+            return f"no tick for {now - self.ticker.last:.0f} seconds"
+        return None
+
+    def _on_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception():
+            log.error("a part of the operator has failed", exc_info=task.exception())
+        self.queue.close()
+        self.ended.set()
+
+
+def assemble(
+    settings: Settings, catalogue: Catalogue, cluster: Cluster, metrics: Metrics
+) -> Operator:
+    """Return an operator that has not started."""
+    queue = Queue(Loop(cluster, catalogue, metrics, reporter=settings.identity).run)
+    metrics.watch_depth(lambda: len(queue))
+    return Operator(
+        queue=queue,
+        ticker=Ticker(cluster, catalogue, settings.namespaces, queue.add, settings.resync_seconds),
+        election=Election(
+            cluster,
+            settings.lease_namespace,
+            settings.lease_name,
+            settings.identity,
+            settings.lease_seconds,
+        ),
+        metrics=metrics,
+        workers=settings.workers,
+        stuck_seconds=settings.stuck_seconds,
+    )
+
+
+async def operate(settings: Settings, catalogue: Catalogue) -> int:
+    """Run the operator until a signal stops it or the leadership is lost; return the exit code."""
+    metrics = Metrics.create()
+    server = await ApiServer.connect()
+    cluster = Cluster(server, plurals(catalogue.kinds), metrics.count_call)
+    operator = assemble(settings, catalogue, cluster, metrics)
+    try:
+        async with probes(
+            settings.bind_address,
+            settings.health_port,
+            settings.metrics_port,
+            operator.trouble,
+            metrics.registry,
+        ):
+            await _watch(settings, catalogue, operator)
+    finally:
+        await server.close()
+    return 1 if operator.ended.is_set() else 0
+
+
+async def _watch(settings: Settings, catalogue: Catalogue, operator: Operator) -> None:
+    try:
+        with suppress(asyncio.CancelledError):
+            await kopf.operator(
+                registry=watcher(catalogue, operator.queue.add, operator.start, operator.stop),
+                settings=preferences(),
+                standalone=True,
+                clusterwide=not settings.namespaces,
+                namespaces=settings.namespaces,
+                stop_flag=operator.ended,
+            )
+    finally:
+        await operator.stop()

@@ -1,0 +1,129 @@
+"""What the operator takes from its environment: variables that begin with MODELOPS_."""
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from modelops.api.base import QUANTITY_PATTERN
+from modelops.sync.catalogue import Platform
+
+PREFIX: Final = "MODELOPS_"
+IMAGE_PREFIX: Final = f"{PREFIX}IMAGE_"
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _own_name() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+class Settings(BaseSettings):
+    """The operator's settings; each field is the variable MODELOPS_<FIELD>."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Namespaces to watch, separated by commas; empty: all of them."
+    )
+    workers: int = Field(
+        default=4, ge=1, le=64, description="How many models are looked at in parallel."
+    )
+    resync_seconds: float = Field(
+        default=300, ge=1, description="Every object is looked at this often even if no event came."
+    )
+    stuck_seconds: float = Field(
+        default=180,
+        ge=1,
+        description="A pass that takes longer than this fails the liveness probe.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info")
+    log_format: Literal["json", "text"] = Field(default="json")
+    bind_address: str = Field(default="0.0.0.0", description="Where metrics and health listen.")  # noqa: S104
+    metrics_port: Port = 9090
+    health_port: Port = 8081
+    lease_namespace: str = Field(default="modelops-system", min_length=1)
+    lease_name: str = Field(default="modelops-operator", min_length=1)
+    lease_seconds: float = Field(
+        default=15,
+        ge=2,
+        description="A leader that does not renew its lease for so long has lost it.",
+    )
+    identity: str = Field(
+        default_factory=_own_name,
+        min_length=1,
+        description="Who holds the lease; the pod's name, so that a restarted container has it.",
+    )
+    accelerator: str | None = Field(
+        default=None, description="The extended resource that a model takes one of by default."
+    )
+    cache_size: str = Field(default="50Gi", pattern=QUANTITY_PATTERN)
+    storage_class: str | None = Field(
+        default=None, description="Storage class of the models' claims."
+    )
+    cluster_domain: str = Field(default="cluster.local", min_length=1)
+    images: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict,
+        validate_default=True,
+        description="Image references by name, as JSON; MODELOPS_IMAGE_VLLM_CPU sets vllm-cpu.",
+    )
+
+    @field_validator("namespaces", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:  # noqa: ANN401
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("accelerator", "storage_class", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:  # noqa: ANN401
+        return value or None
+
+    @field_validator("images", mode="before")
+    @classmethod
+    def _images(cls, value: Any) -> Any:  # noqa: ANN401
+        return {**_mapping(value), **single_images(os.environ)}
+
+    @property
+    def platform(self) -> Platform:
+        """The defaults for models."""
+        return Platform(
+            images=self.images,
+            accelerator=self.accelerator,
+            cache_size=self.cache_size,
+            cache_storage_class=self.storage_class,
+            cluster_domain=self.cluster_domain,
+        )
+
+
+def _mapping(value: Any) -> dict[str, Any]:  # noqa: ANN401
+    try:
+        given = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        given = None
+    if not isinstance(given, dict):
+        raise ValueError('not a JSON object such as {"vllm-cpu": "registry/vllm-cpu:1"}')  # noqa: TRY004  pydantic reports ValueError
+    return given
+
+
+def single_images(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the images that variables of their own name: MODELOPS_IMAGE_VLLM_CPU -> vllm-cpu."""
+    return {
+        name.removeprefix(IMAGE_PREFIX).lower().replace("_", "-"): reference
+        for name, reference in environ.items()
+        if name.startswith(IMAGE_PREFIX) and reference
+    }
+
+
+def complaint(error: ValidationError) -> str:
+    """Return one line for each wrong setting: its variable, what is wrong with it."""
+    return "\n".join(_line(each["loc"], each["msg"], each["input"]) for each in error.errors())
+
+
+def _line(location: tuple[int | str, ...], message: str, given: object) -> str:
+    variable = PREFIX + "_".join(str(part) for part in location[:1]).upper()
+    return f"{variable} is {given!r}: {message}; correct it and start the operator again"

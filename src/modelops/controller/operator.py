@@ -36,7 +36,9 @@ class Operator:
     workers: int
     stuck_seconds: float
     ended: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the operator cannot go on: the leadership is lost, or a part has ended."""
+    """Set when the operator stops: kopf waits for it, and stops by it."""
+    failed: bool = field(default=False, init=False)
+    """Whether it could not go on: the leadership was lost, or a part has ended."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list, init=False)
 
     async def start(self) -> None:
@@ -62,6 +64,7 @@ class Operator:
         await asyncio.gather(working, *others, return_exceptions=True)
         self.metrics.leader.set(0)
         await self.election.release()
+        self.ended.set()
 
     def trouble(self) -> str | None:
         """Return why the operator should be restarted; None when it is well."""
@@ -78,6 +81,7 @@ class Operator:
         if not task.cancelled() and task.exception():
             log.error("a part of the operator has failed", exc_info=task.exception())
         self.queue.close()
+        self.failed = True
         self.ended.set()
 
 
@@ -120,7 +124,7 @@ async def operate(settings: Settings, catalogue: Catalogue) -> int:
             await _watch(settings, catalogue, operator)
     finally:
         await server.close()
-    return 1 if operator.ended.is_set() else 0
+    return 1 if operator.failed else 0
 
 
 async def _watch(settings: Settings, catalogue: Catalogue, operator: Operator) -> None:

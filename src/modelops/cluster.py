@@ -42,11 +42,11 @@ class ClusterError(Exception):
     """The API server's answer to a request that it did not carry out, in its own words."""
 
 
-class NotFound(ClusterError):  # noqa: N818
+class NotFound(ClusterError):
     """There is no such object, or no such kind."""
 
 
-class Refused(ClusterError):  # noqa: N818
+class Refused(ClusterError):
     """The API server understood the request and will not do it, however often it is asked."""
 
 
@@ -62,7 +62,7 @@ class Forbidden(Refused):
     """A rule, a quota or an admission policy forbids it (403)."""
 
 
-class Unreachable(ClusterError):  # noqa: N818
+class Unreachable(ClusterError):
     """The API server cannot be reached, or cannot answer now; the same request may work later."""
 
 
@@ -198,7 +198,7 @@ class Cluster:
             self.on_call(verb, resource, 0)
             raise
         self.on_call(verb, resource, answer.status)
-        if answer.status >= 300:  # noqa: PLR2004  an HTTP status
+        if answer.status >= 300:
             raise error(answer)
         return answer.body
 
@@ -216,7 +216,7 @@ def _resource(path: str) -> str:
     """Return the resource that a path speaks of, as RBAC rules spell it: `pods/log`."""
     parts = path.partition("?")[0].split("/")[1:]
     parts = parts[3:] if parts[0] == "apis" else parts[2:]
-    if parts[0] == "namespaces" and len(parts) > 2:  # noqa: PLR2004
+    if parts[0] == "namespaces" and len(parts) > 2:
         parts = parts[2:]
     return "/".join(parts[0::2])
 
@@ -229,7 +229,7 @@ def error(answer: Answer) -> ClusterError:
     }  # fmt: skip
     if answer.status in known:
         return known[answer.status](message)
-    transient = answer.status >= 500 or answer.status in {401, 408, 429}  # noqa: PLR2004
+    transient = answer.status >= 500 or answer.status in {401, 408, 429}
     return Unreachable(message) if transient else Refused(message)
 
 

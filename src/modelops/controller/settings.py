@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info")
     log_format: Literal["json", "text"] = Field(default="json")
-    bind_address: str = Field(default="0.0.0.0", description="Where metrics and health listen.")  # noqa: S104
+    bind_address: str = Field(default="0.0.0.0", description="Where metrics and health listen.")
     metrics_port: Port = 9090
     health_port: Port = 8081
     lease_namespace: str = Field(default="modelops-system", min_length=1)
@@ -73,19 +73,19 @@ class Settings(BaseSettings):
 
     @field_validator("namespaces", mode="before")
     @classmethod
-    def _split(cls, value: Any) -> Any:  # noqa: ANN401
+    def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
     @field_validator("accelerator", "storage_class", mode="before")
     @classmethod
-    def _empty_is_none(cls, value: Any) -> Any:  # noqa: ANN401
+    def _empty_is_none(cls, value: Any) -> Any:
         return value or None
 
     @field_validator("images", mode="before")
     @classmethod
-    def _images(cls, value: Any) -> Any:  # noqa: ANN401
+    def _images(cls, value: Any) -> Any:
         return {**_mapping(value), **single_images(os.environ)}
 
     @property
@@ -100,7 +100,7 @@ class Settings(BaseSettings):
         )
 
 
-def _mapping(value: Any) -> dict[str, Any]:  # noqa: ANN401
+def _mapping(value: Any) -> dict[str, Any]:
     try:
         given = json.loads(value) if isinstance(value, str) else value
     except ValueError:

@@ -77,21 +77,21 @@ def _resource(child: ChildType) -> tuple[str, str, str]:
 
 
 def _hook(hook: Hook) -> Callable[..., Awaitable[None]]:
-    async def call(**_: Any) -> None:  # noqa: ANN401
+    async def call(**_: Any) -> None:
         await hook()
 
     return call
 
 
 def _object(add: Add) -> Callable[..., Awaitable[None]]:
-    async def changed(body: kopf.Body, **_: Any) -> None:  # noqa: ANN401
+    async def changed(body: kopf.Body, **_: Any) -> None:
         add(Ref.of(body))
 
     return changed
 
 
 def _child(catalogue: Catalogue, add: Add) -> Callable[..., Awaitable[None]]:
-    async def changed(body: kopf.Body, **_: Any) -> None:  # noqa: ANN401
+    async def changed(body: kopf.Body, **_: Any) -> None:
         ref = owner(body, catalogue)
         if ref:
             add(ref)
@@ -99,5 +99,5 @@ def _child(catalogue: Catalogue, add: Add) -> Callable[..., Awaitable[None]]:
     return changed
 
 
-async def _login(**given: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401
+async def _login(**given: Any) -> kopf.ConnectionInfo | None:
     return kopf.login_with_kubeconfig(**given) or kopf.login_with_service_account(**given)

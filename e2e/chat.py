@@ -26,7 +26,7 @@ def stream(base_url: str, model: str, prompt: str, max_tokens: int = 48) -> Iter
 
 def _piece(line: str) -> Iterator[str]:
     data = line.removeprefix("data: ")
-    if data == line or data == "[DONE]":
+    if data in {line, "[DONE]"}:
         return
     for choice in json.loads(data)["choices"]:
         if choice["delta"].get("content"):

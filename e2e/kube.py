@@ -45,7 +45,7 @@ class Kube:
         text = self.run("get", what, name, *_in(namespace), "--ignore-not-found", "-o", "json")
         return json.loads(text) if text.strip() else None
 
-    def list(self, what: str, namespace: str, selector: str = "") -> list[dict[str, Any]]:
+    def all(self, what: str, namespace: str, selector: str = "") -> list[dict[str, Any]]:
         """Return the objects of a type in a namespace."""
         chosen = ["-l", selector] if selector else []
         items = json.loads(self.run("get", what, *_in(namespace), *chosen, "-o", "json"))["items"]
@@ -61,7 +61,7 @@ class Kube:
         """Yield a loopback URL that leads to a port of a pod or Service."""
         command = [self.kubectl, *self._cluster("--context"), "port-forward", *_in(namespace)]
         command += [target, f":{port}", "--address=127.0.0.1"]
-        with subprocess.Popen(  # noqa: S603  our own command line
+        with subprocess.Popen(
             command, env=self._environment(), stdout=subprocess.PIPE, text=True
         ) as process:
             try:
@@ -70,7 +70,7 @@ class Kube:
                 process.terminate()
 
     def _call(self, command: list[str], stdin: str | None, timeout: float) -> str:
-        done = subprocess.run(  # noqa: S603  our own command line
+        done = subprocess.run(
             command,
             env=self._environment(),
             input=stdin,

@@ -57,7 +57,7 @@ def _pod(image: str) -> dict[str, Any]:
                 "name": "make",
                 "image": image,
                 "command": ["python3", f"/script/{SCRIPT.name}", f"/models/{PATH}"],
-                "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108  the container's own
+                "env": [{"name": "HOME", "value": "/tmp"}],
                 "securityContext": {
                     "allowPrivilegeEscalation": False,
                     "capabilities": {"drop": ["ALL"]},
@@ -66,7 +66,7 @@ def _pod(image: str) -> dict[str, Any]:
                 "volumeMounts": [
                     {"name": "script", "mountPath": "/script"},
                     {"name": "models", "mountPath": "/models"},
-                    {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  the container's own
+                    {"name": "tmp", "mountPath": "/tmp"},
                 ],
             }
         ],

@@ -6,4 +6,4 @@ from e2e.step import step
 
 with step("kubectl apply to first token, beside the bare engine"):
     measure()
-print(table())  # noqa: T201  the answer of a command
+print(table())

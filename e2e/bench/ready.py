@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from e2e.cluster.places import Places
 
 from e2e.bench.record import Figure, record
 from e2e.chat import stream
-from e2e.cluster.places import Places
-from e2e.conftest import Space
 from e2e.demo.show import prepare
 from e2e.platform import platform
+from e2e.space import Space
 from e2e.step import step
 from e2e.weights import CLAIM, PATH
 
@@ -124,13 +124,13 @@ def _bare(engine: Engine) -> float:
         *(f"--mount={mount}" for mount in mounts), *(f"--env={item}" for item in engine.env),
     ]  # fmt: skip
     started = time.monotonic()
-    with subprocess.Popen(  # noqa: S603  our own command line
+    with subprocess.Popen(
         [*ctr, "run", *options, engine.image, MODEL, *engine.command], stdout=subprocess.DEVNULL
     ) as process:
         try:
             return _first_token(f"http://127.0.0.1:{PORT}", started)
         finally:
-            subprocess.run([*ctr, "task", "kill", "-s", "SIGKILL", MODEL], check=True)  # noqa: S603
+            subprocess.run([*ctr, "task", "kill", "-s", "SIGKILL", MODEL], check=True)
             process.wait(60)
 
 

@@ -23,12 +23,12 @@ def down() -> None:
     """Stop the local cluster; on a cluster of the user's own, remove what the demo installed."""
     context = os.environ.get("MODELOPS_CONTEXT")
     if not context:
-        subprocess.run([sys.executable, "-m", "e2e.cluster", "down"], check=True)  # noqa: S603
+        subprocess.run([sys.executable, "-m", "e2e.cluster", "down"], check=True)
         return
     kubectl = ["kubectl", f"--context={context}", "delete", "--ignore-not-found"]
-    subprocess.run([*kubectl, "namespace", "modelops-demo"], check=True)  # noqa: S603
+    subprocess.run([*kubectl, "namespace", "modelops-demo"], check=True)
     helm = ["helm", f"--kube-context={context}", "-n", "modelops-system", "uninstall", "modelops"]
-    subprocess.run([*helm, "--ignore-not-found"], check=True)  # noqa: S603
+    subprocess.run([*helm, "--ignore-not-found"], check=True)
 
 
 main()

@@ -26,7 +26,11 @@ def show() -> None:
         _say(f"you:  {PROMPT}\ntiny: ", end="")
         for piece in stream(url, "tiny", PROMPT):
             _say(piece, end="")
-    _say(f"\n\n(The model has 2 layers and random weights: it answers, but it knows nothing.)\n\n{_next(stage.kube)}")
+    _say("
+
+(It has 2 layers and random weights: it answers, but it knows nothing.)
+")
+    _say(_next(stage.kube))
 
 
 def prepare(stage: Platform, namespace: str = NAMESPACE) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from e2e.conftest import Space
+from e2e.kube import KubeError
+from e2e.space import Space
 
 WITHIN_SECONDS = 30
 NO_HUB = "http://hub.invalid:9"
@@ -106,14 +107,14 @@ def test_a_crash_loop_is_never_ready(broken: Space) -> None:
 
 
 def test_an_unknown_field_is_refused(space: Space) -> None:
-    """kubectl refuses a field that does not exist, and names it."""
-    with pytest.raises(Exception, match="spec.modle"):
+    """Kubectl refuses a field that does not exist, and names it."""
+    with pytest.raises(KubeError, match="modle"):
         space.model("typo", modle={"uri": "pvc://models/tiny-llama"})
 
 
 def test_a_bad_uri_is_refused_with_what_to_write(space: Space) -> None:
     """The API server refuses a source it does not know and says which forms there are."""
-    with pytest.raises(Exception, match="hf://OWNER/NAME"):
+    with pytest.raises(KubeError, match="hf://OWNER/NAME"):
         space.model("bad-uri", model={"uri": "ftp://somewhere"})
 
 
@@ -169,7 +170,7 @@ def _ends(space: Space, model: str) -> list[datetime]:
 def _events(space: Space, bad: Bad) -> list[dict[str, Any]]:
     return [
         event
-        for event in space.kube.list("events", space.name)
+        for event in space.kube.all("events", space.name)
         if event["involvedObject"]["name"] == bad.name and event["reason"] == bad.reason
     ]
 

@@ -1,7 +1,7 @@
 """Story: the operator dies at a bad moment, and nothing is lost."""
 
-from e2e.conftest import Space
 from e2e.platform import SYSTEM_NAMESPACE
+from e2e.space import Space
 
 
 def test_an_operator_killed_in_mid_pass_converges_after_its_restart(space: Space) -> None:
@@ -24,7 +24,7 @@ def test_a_model_made_at_zero_never_flashes_a_pod(space: Space) -> None:
     space.until_reason("zero", "Idle", 60)
     made = [
         event
-        for event in space.kube.list("events", space.name)
+        for event in space.kube.all("events", space.name)
         if event["reason"] == "SuccessfulCreate" and event["involvedObject"]["name"][:5] == "zero-"
     ]
     assert made == []

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from e2e.chat import stream
-from e2e.conftest import Space
 from e2e.platform import ROOT
+from e2e.space import Space
 
 EXAMPLE = ROOT / "manifests" / "examples" / "text-tiny.yaml"
 
@@ -102,15 +102,15 @@ def test_deleting_the_model_deletes_all_its_children(served: Space) -> None:
     selector = "modelops.dev/model=tiny"
     kinds = "deployments,services,persistentvolumeclaims,poddisruptionbudgets,replicasets,pods"
     served.until(
-        lambda: not served.kube.list(kinds, served.name, selector),
+        lambda: not served.kube.all(kinds, served.name, selector),
         60,
-        lambda: f"left: {served.kube.list(kinds, served.name, selector)}",
+        lambda: f"left: {served.kube.all(kinds, served.name, selector)}",
     )
 
 
 def _versions(space: Space) -> dict[str, str]:
     kinds = "deployments,services,pods"
-    found = space.kube.list(kinds, space.name, "modelops.dev/model=tiny")
+    found = space.kube.all(kinds, space.name, "modelops.dev/model=tiny")
     return {
         f"{f['kind']}/{f['metadata']['name']}": f["metadata"].get("resourceVersion", "")
         for f in found

@@ -10,7 +10,7 @@ import threading
 import urllib.request
 from pathlib import Path
 
-STOP = Path("/tmp/stop")  # noqa: S108  in a pod of its own
+STOP = Path("/tmp/stop")
 
 
 def ask(url: str, model: str) -> str | None:
@@ -44,7 +44,9 @@ def main() -> None:
     """Run the callers and print what came of it."""
     url, model, count = sys.argv[1:4]
     answers: list[str | None] = []
-    callers = [threading.Thread(target=caller, args=(url, model, answers)) for _ in range(int(count))]
+    callers = [
+        threading.Thread(target=caller, args=(url, model, answers)) for _ in range(int(count))
+    ]
     for thread in callers:
         thread.start()
     for thread in callers:

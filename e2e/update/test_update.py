@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from e2e.conftest import Space
+from e2e.space import Space
 
 LOAD = Path(__file__).with_name("load.py")
 
@@ -55,7 +55,7 @@ def _load(space: Space) -> Iterator[dict[str, Any]]:
     space.kube.apply(_load_manifests(space), namespace=space.name)
     space.kube.wait("pod/load", "condition=Ready", space.name, 60)
     yield results
-    space.kube.run("exec", "load", "-n", space.name, "--", "touch", "/tmp/stop")  # noqa: S108
+    space.kube.run("exec", "load", "-n", space.name, "--", "touch", "/tmp/stop")
     space.kube.wait("pod/load", "jsonpath={.status.phase}=Succeeded", space.name, 150)
     results.update(json.loads(space.kube.run("logs", "load", "-n", space.name)))
 
@@ -87,7 +87,7 @@ def _load_manifests(space: Space) -> list[dict[str, Any]]:
                 },
                 "volumeMounts": [
                     {"name": "load", "mountPath": "/load"},
-                    {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  the container's own
+                    {"name": "tmp", "mountPath": "/tmp"},
                 ],
             }
         ],

@@ -118,4 +118,4 @@ def test_no_part_leads_out_of_its_parent(text: str) -> None:
 def test_the_pattern_fits_in_quotes() -> None:
     """The pattern and its help can be quoted in CEL and YAML without escapes."""
     assert not set("'\"\\") & set(URI_PATTERN)
-    assert set("\"\\").isdisjoint(URI_HELP)
+    assert set('"\\').isdisjoint(URI_HELP)

@@ -26,7 +26,5 @@ def crd_yaml(kind: Kind) -> str:
 
 def as_yaml(manifests: Iterable[Mapping[str, Any]]) -> str:
     """Return manifests as one YAML text, a document each; equal manifests give equal text."""
-    text = yaml.dump_all(
-        manifests, Dumper=_Plain, sort_keys=False, width=100, allow_unicode=True
-    )
+    text = yaml.dump_all(manifests, Dumper=_Plain, sort_keys=False, width=100, allow_unicode=True)
     return str(text)

@@ -64,7 +64,7 @@ def _kind(name: str) -> Kind:
 
 def _current_namespace() -> str:
     try:
-        _, active = config.list_kube_config_contexts()
+        _, active = config.list_kube_config_contexts()  # type: ignore[no-untyped-call]
     except config.ConfigException:
         return "default"
     return str(active["context"].get("namespace", "default"))

@@ -111,8 +111,8 @@ def _weights_status(observed: Observed, facts: Facts, progress: Progress | None)
     told = next((r.fetched for r in facts.current if r.fetched), None)
     if told:
         total = told.get("bytes")
-        known = {"digest": told.get("digest"), "revision": told.get("revision")}
-        weights = known | {"doneBytes": total, "totalBytes": total, "percent": 100}
+        told_of = {"digest": told.get("digest"), "revision": told.get("revision")}
+        weights = told_of | {"doneBytes": total, "totalBytes": total, "percent": 100}
         return {"weights": {k: v for k, v in weights.items() if v is not None}}
     if progress and facts.current:
         moving = {"doneBytes": progress.done, "totalBytes": progress.total}

@@ -26,10 +26,7 @@ def show() -> None:
         _say(f"you:  {PROMPT}\ntiny: ", end="")
         for piece in stream(url, "tiny", PROMPT):
             _say(piece, end="")
-    _say("
-
-(It has 2 layers and random weights: it answers, but it knows nothing.)
-")
+    _say("\n\n(It has 2 layers and random weights: it answers, but it knows nothing.)\n")
     _say(_next(stage.kube))
 
 

@@ -85,7 +85,7 @@ def test_reads(text: str, source: Source) -> None:
 @pytest.mark.parametrize("text", REFUSED)
 def test_refuses_with_what_to_write(text: str) -> None:
     """What is not a URI is refused with the form to write, by the pattern as well."""
-    with pytest.raises(ValueError, match="write (it|the uri) as [a-z0-9]+://"):
+    with pytest.raises(ValueError, match=r"write (it|the uri) as [a-z0-9]+://"):
         parse_uri(text)
     assert not re2.search(URI_PATTERN, text)
 

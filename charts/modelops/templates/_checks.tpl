@@ -1,0 +1,19 @@
+{{/* What the schema cannot say, or not in words: fails with what to write instead. */}}
+{{- define "modelops.checks" -}}
+{{- range $name, $reference := .Values.images -}}
+{{- if and $reference (not (regexMatch "^[a-z0-9][^\\s@]*(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}|@sha256:[0-9a-f]{64})$" $reference)) -}}
+{{- fail (printf "images.%s is %q, which has no tag or digest: write NAME:TAG or, better, NAME@sha256:DIGEST" $name $reference) -}}
+{{- end -}}
+{{- end -}}
+{{- if not .Values.images.modelops -}}
+{{- fail "images.modelops is empty, but the operator and every model's pod need it: write NAME:TAG or, better, NAME@sha256:DIGEST" -}}
+{{- end -}}
+{{- range .Values.operator.env -}}
+{{- if hasPrefix "MODELOPS_" .name -}}
+{{- fail (printf "operator.env sets %s, which the chart sets: use the chart's value for it" .name) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
+{{- fail "serviceAccount.create is false: name the account that exists in serviceAccount.name" -}}
+{{- end -}}
+{{- end }}

@@ -1,0 +1,1 @@
+"""Stories on a real cluster, and the local cluster they run on."""

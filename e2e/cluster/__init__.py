@@ -1,0 +1,1 @@
+"""A real one-node Kubernetes cluster on a bare Debian machine, from pinned Go modules."""

@@ -1,0 +1,90 @@
+"""The command line of the local cluster."""
+
+import argparse
+import fcntl
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from e2e.cluster.local import LocalCluster
+from e2e.cluster.places import Places
+from e2e.cluster.shell import ClusterError, say, step
+from e2e.cluster.teardown import Teardown, purge
+
+EPILOG = """\
+Everything that can be rebuilt is kept in MODELOPS_CACHE (default ~/.cache/modelops), the running
+state in MODELOPS_STATE (default /var/lib/modelops-local). Needs Debian 12 or later, and root.
+"""
+
+
+def main() -> int:
+    """Run one command; 0 when it did what it says, 1 with a reason on standard error."""
+    arguments = _parser().parse_args()
+    try:
+        return int(arguments.run(LocalCluster(Places.of_environment()), arguments) or 0)
+    except ClusterError as error:
+        say(f"error: {error}")
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m e2e.cluster",
+        description="A real one-node Kubernetes cluster on this machine.",
+        epilog=EPILOG,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, function, text in (
+        ("up", _up, "build what is missing and start what does not run; quick when all is well"),
+        ("down", _down, "end the cluster and leave nothing but the cache"),
+        ("status", _status, "say what runs; exit code 1 unless the node is Ready"),
+        ("kubeconfig", _kubeconfig, "print the path of the administrator's kubeconfig"),
+        ("bin", _bin, "print the directory that holds kubectl, helm and the rest"),
+        ("purge", _purge, "down, then remove the cache"),
+    ):
+        commands.add_parser(name, help=text, description=text).set_defaults(run=function)
+    return parser
+
+
+def _up(cluster: LocalCluster, _: argparse.Namespace) -> None:
+    with _alone(cluster.places):
+        cluster.up()
+    say(f"the cluster is up; export KUBECONFIG={cluster.places.kubeconfig}")
+
+
+def _down(cluster: LocalCluster, _: argparse.Namespace) -> None:
+    with _alone(cluster.places), step("ending the cluster"):
+        Teardown(cluster.places).down()
+
+
+def _purge(cluster: LocalCluster, _: argparse.Namespace) -> None:
+    with _alone(cluster.places), step("ending the cluster and removing its cache"):
+        purge(cluster.places)
+
+
+def _status(cluster: LocalCluster, _: argparse.Namespace) -> int:
+    states = cluster.status()
+    for name, state in states.items():
+        print(f"{name:<24}{state}")
+    return 0 if states["node"] == "Ready" else 1
+
+
+def _kubeconfig(cluster: LocalCluster, _: argparse.Namespace) -> None:
+    print(cluster.places.kubeconfig)
+
+
+def _bin(cluster: LocalCluster, _: argparse.Namespace) -> None:
+    print(cluster.places.bin)
+
+
+@contextmanager
+def _alone(places: Places) -> Iterator[None]:
+    """Two people who start or end the cluster at once take turns."""
+    places.lock.parent.mkdir(parents=True, exist_ok=True)
+    with places.lock.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())

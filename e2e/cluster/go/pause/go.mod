@@ -1,0 +1,3 @@
+module modelops.dev/cluster/pause
+
+go 1.25.0

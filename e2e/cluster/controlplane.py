@@ -139,6 +139,7 @@ def controller_manager(binary: Path, credentials: Credentials, kubeconfig: Path)
         f"--requestheader-client-ca-file={credentials.front_proxy_ca.certificate}",
         f"--service-account-private-key-file={credentials.service_accounts.key}",
         "--use-service-account-credentials=true",
+        f"--flex-volume-plugin-dir={credentials.ca.directory.parent / 'volume-plugins'}",
         "--leader-elect=false",
     )
     return Daemon("kube-controller-manager", argv, files=(kubeconfig,))

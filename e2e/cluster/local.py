@@ -42,8 +42,8 @@ class LocalCluster:
 
     def kubectl(self, *argv: str, stdin: str | None = None) -> str:
         """Run kubectl as the administrator."""
-        command = (self.places.bin / "kubectl", "--kubeconfig", self.places.kubeconfig)
-        return run(*command, *argv, stdin=stdin)
+        where = ("--kubeconfig", self.places.kubeconfig, "--cache-dir", self.places.run / "kubectl")
+        return run(self.places.bin / "kubectl", *where, *argv, stdin=stdin)
 
     def up(self) -> None:
         """Bring the cluster to a Ready node; parts that run as described stay untouched."""

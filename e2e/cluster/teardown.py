@@ -21,6 +21,7 @@ SHIM_SOCKETS = Path("/run/containerd/s")
 POD_LOG_LINKS = Path("/var/log/containers")
 CNI_RESULTS = Path("/var/lib/cni/results")
 DEVICE_PLUGINS = Path("/var/lib/kubelet/device-plugins")
+KUBECTL_CACHE = Path.home() / ".kube" / "cache" / "discovery" / f"{network.NODE_IP}_6443"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,10 @@ class Teardown:
             _remove_tree(self.places.images / "io.containerd.grpc.v1.cri" / name)
         _remove_tree(self.places.state)
         _unlink(p for p in _children(POD_LOG_LINKS) if self._is_ours(p))
-        _unlink(p for p in _children(CNI_RESULTS) if p.name.startswith(network.CNI_NAME))
+        _unlink(p for p in _children(CNI_RESULTS) if str(self.places.state) in p.read_text())
         _unlink(p for p in _children(SHIM_SOCKETS) if str(p) not in _listening())
-        _unlink(p for p in _children(DEVICE_PLUGINS))
+        _unlink(_children(DEVICE_PLUGINS))
+        _remove_tree(KUBECTL_CACHE)
         for folder in (POD_LOG_LINKS, CNI_RESULTS, SHIM_SOCKETS, DEVICE_PLUGINS):
             _remove_empty(folder)
             _remove_empty(folder.parent)

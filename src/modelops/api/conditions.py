@@ -40,6 +40,11 @@ class Condition:
         }
 
 
+def one_line(text: str) -> str:
+    """Return a text as one line, as a condition's message and a log line want it."""
+    return " ".join(text.split())
+
+
 def truth(value: bool) -> Truth:  # noqa: FBT001  a condition's truth is its only argument
     """Return ``True`` or ``False`` as conditions spell them."""
     return "True" if value else "False"

@@ -1,5 +1,6 @@
 """From a kind to its CustomResourceDefinition."""
 
+import re
 from typing import Any, Final
 
 from modelops.api.base import GROUP, VERSION, rule
@@ -11,11 +12,20 @@ NAME_PATTERN: Final = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
 NAME_LENGTH: Final = 50
 """Children append up to 13 characters, and a Service's name has at most 63."""
 
+NAME_HELP: Final = (
+    f"the name becomes a Service's name: at most {NAME_LENGTH} characters, lower-case letters, "
+    "digits and '-', starting with a letter"
+)
+
 _NAME_RULE: Final = rule(
     f"self.metadata.name.size() <= {NAME_LENGTH} && self.metadata.name.matches('{NAME_PATTERN}')",
-    f"the name becomes a Service's name: at most {NAME_LENGTH} characters, lower-case letters, "
-    "digits and '-', starting with a letter",
+    NAME_HELP,
 )
+
+
+def named(name: str) -> bool:
+    """Tell whether an object may have that name."""
+    return len(name) <= NAME_LENGTH and bool(re.fullmatch(NAME_PATTERN, name))
 
 
 def crd(kind: Kind) -> dict[str, Any]:

@@ -14,7 +14,7 @@ HEADER: Final = "# Generated from src/modelops/api by `modelops crd`; do not edi
 class _Plain(yaml.SafeDumper):
     """YAML without anchors: every part stands where it is read."""
 
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  yaml's own signature
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  yaml's own signature
         """Tell that no value is written as a reference to an equal one."""
         return True
 

@@ -2,12 +2,18 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from modelops.api.base import ApiModel, Quantity, rule, rules
 from modelops.registry.uri import URI_HELP, URI_PATTERN
 
 Name = Annotated[str, Field(min_length=1, max_length=253)]
+Free = Annotated[
+    dict[str, Any],
+    Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}),
+]
+"""An object whose fields another API defines."""
+
 _URI = URI_PATTERN.replace("\\", "\\\\").replace("'", "\\'")
 
 
@@ -125,11 +131,10 @@ class RuntimeChoice(ApiModel):
 class Accelerator(ApiModel):
     """The accelerators of one replica."""
 
-    resource_name: str = Field(
-        "nvidia.com/gpu",
-        min_length=1,
-        max_length=253,
-        description="The extended resource that a device plugin offers, such as nvidia.com/gpu.",
+    resource_name: Name | None = Field(
+        None,
+        description="The extended resource that a device plugin offers, such as nvidia.com/gpu. "
+        "Defaults to the platform's.",
     )
     count: int = Field(
         1, ge=0, le=64, description="How many of them a replica takes. 0 serves on CPU."
@@ -234,13 +239,13 @@ class Rollout(ApiModel):
 class PodTemplate(ApiModel):
     """A partial PodTemplateSpec that is merged into the pods."""
 
-    model_config = ConfigDict(
-        extra="allow", json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}
-    )
+    metadata: Free | None = Field(None, description="Further labels and annotations of the pods.")
+    spec: Free | None = Field(None, description="Any part of a PodSpec.")
 
     def patch(self) -> dict[str, Any]:
         """Return the partial pod template as a manifest."""
-        return dict(self.model_extra or {})
+        given = {"metadata": self.metadata, "spec": self.spec}
+        return {name: value for name, value in given.items() if value}
 
 
 class ServingSpec(ApiModel):

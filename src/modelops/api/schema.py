@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 Schema = dict[str, Any]
-_DROPPED: Final = frozenset({"title", "$defs", "additionalProperties", "examples", "const"})
+_DROPPED: Final = frozenset({"title", "$defs", "examples", "const"})
 _NULL: Final = {"type": "null"}
 
 
@@ -22,8 +22,11 @@ def _simplify(node: Schema, types: Mapping[str, Schema]) -> Schema:
     result = {key: value for key, value in node.items() if key not in _DROPPED}
     if "properties" in node:
         result["properties"] = {k: _simplify(v, types) for k, v in node["properties"].items()}
-    if "items" in node:
-        result["items"] = _simplify(node["items"], types)
+    for one in ("items", "additionalProperties"):
+        if isinstance(node.get(one), Mapping):
+            result[one] = _simplify(node[one], types)
+    if isinstance(node.get("additionalProperties"), bool):
+        del result["additionalProperties"]
     return result if optional else _defaulted(result)
 
 

@@ -37,7 +37,7 @@ def _documents(path: Path) -> Iterator[Any]:
         raise typer.BadParameter(message) from error
 
 
-def _is_ours(document: Any) -> bool:
+def _is_ours(document: object) -> bool:
     return isinstance(document, Mapping) and document.get("apiVersion") == API_VERSION
 
 

@@ -57,7 +57,7 @@ def sync(observed: Observed, catalogue: Catalogue, now: datetime) -> Desired:
         planned = plan(observed, catalogue)
     except Refusal as refusal:
         status = report_refusal(observed, refusal, now)
-        return Desired((), status, refusal.reason, refusal.sentence, None)
+        return Desired((), status, refusal.reason, refusal.sentence, refusal.recheck_seconds)
     return _desired(observed, planned, now)
 
 
@@ -66,7 +66,10 @@ def _desired(observed: Observed, planned: Plan, now: datetime) -> Desired:
     facts = gather(observed, planned, _revision(manifests), now)
     verdict = judge(facts, Progress.read(observed.progress))
     return Desired(
-        writes=(*_applies(observed, planned, manifests), *_deletes(observed, manifests)),
+        writes=(
+            *_applies(observed, planned, manifests),
+            *(_deletes(observed, manifests) if verdict.ready else ()),
+        ),
         status=report(observed, planned, facts, verdict, now),
         reason=verdict.reason,
         sentence=verdict.sentence,
@@ -107,6 +110,10 @@ def _scale(observed: Observed, replicas: int) -> dict[str, Any]:
 
 
 def _deletes(observed: Observed, manifests: tuple[Mapping[str, Any], ...]) -> tuple[Delete, ...]:
+    """Return what nobody needs any more, once the planned version serves.
+
+    Before that the previous version goes on serving, from a claim that may not be wanted again.
+    """
     wanted = {Ref.of(manifest) for manifest in manifests}
     ours = {ref: child for ref, child in observed.children.items() if observed.owns(child)}
     return tuple(

@@ -2,54 +2,62 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
-from modelops.runtimes.runtime import Runtime
+from modelops.runtimes.runtime import Hint, Runtime
+from modelops.sync.cause import Cause, short
 from modelops.sync.replica import Replica, said
 
 _PULL_FAILURES: Final = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+    {
+        "ErrImageNeverPull",
+        "ErrImagePull",
+        "ImageInspectError",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    }
 )
-_TAIL: Final = 300
-"""How much of an engine's last words a sentence can carry."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Why a replica does not serve. ``reason`` is stable; ``action`` says what to do next."""
-
-    reason: str
-    message: str
-    action: str
-
-    @property
-    def sentence(self) -> str:
-        """The cause and the next action in one sentence."""
-        return f"{self.message}: {self.action}"
+_NEVER_RAN: Final = frozenset({"ContainerCannotRun", "StartError"})
+_REASON: Final = r"[A-Z][A-Za-z]+"
+_PASSING: Final = frozenset({"SourceUnreachable"})
+_PREEMPTION: Final = r"[.,]?( no new claims to deallocate,)? preemption: .*"
+"""What the scheduler tried besides; it only repeats why no node fits."""
 
 
 def diagnose(replica: Replica, runtime: Runtime) -> Cause | None:
     """Return why a replica does not serve; None when nothing is wrong with it."""
     if replica.leaving:
-        return _ended(replica)
+        return _lost(replica)
     finders: tuple[Callable[[Replica, Runtime], Cause | None], ...] = (
         _unschedulable,
         _unpullable,
         _misconfigured,
         _weights_failed,
         _engine_failed,
+        _other_failed,
     )
     return next((cause for find in finders if (cause := find(replica, runtime))), None)
 
 
-def _ended(replica: Replica) -> Cause | None:
-    if replica.status.get("reason") != "Evicted":
+def _lost(replica: Replica) -> Cause | None:
+    reason = replica.status.get("reason")
+    told = short(replica.status.get("message"))
+    if not reason or not replica.ended:
         return None
+    if reason == "Evicted":
+        return Cause(
+            "Evicted",
+            f"pod {replica.name} was evicted ({told})",
+            "give the node more room, or set spec.resources to what the model needs",
+            passing=True,
+        )
     return Cause(
-        "Evicted",
-        f"pod {replica.name} was evicted: {replica.status.get('message', 'no message')}",
-        "give the node more room, or set spec.resources to what the model needs",
+        "PodRejected",
+        f"pod {replica.name} was turned away by its node ({reason}: {told})",
+        "another pod takes its place; if that goes on, see `kubectl describe node`",
+        passing=True,
     )
 
 
@@ -58,24 +66,37 @@ def _unschedulable(replica: Replica, _: Runtime) -> Cause | None:
     if scheduled.get("status") != "False":
         return None
     message = str(scheduled.get("message", ""))
-    claim = re.search(r'persistentvolumeclaim "([^"]+)" not found', message)
-    if claim:
+    if scheduled.get("reason") == "SchedulingGated":
+        return Cause(
+            "SchedulingGated",
+            f"the pod waits in a queue ({short(message)})",
+            "wait until whoever set its scheduling gates lifts them",
+            passing=True,
+        )
+    return _without_claim(message) or Cause(
+        "Unschedulable",
+        f"no node fits ({short(re.sub(_PREEMPTION, '', message, flags=re.DOTALL))})",
+        "add such a node, free one, or lower spec.resources",
+        passing=True,
+    )
+
+
+def _without_claim(message: str) -> Cause | None:
+    missing = re.search(r'persistentvolumeclaim "([^"]+)" not found', message)
+    if missing:
         return Cause(
             "ClaimNotFound",
-            f"there is no PersistentVolumeClaim {claim[1]} in the namespace",
+            f"there is no PersistentVolumeClaim {missing[1]} in the namespace",
             "create it, or correct the claim's name in the spec",
         )
-    if "unbound" in message and "PersistentVolumeClaim" in message:
+    if "unbound immediate PersistentVolumeClaims" in message:
         return Cause(
             "ClaimPending",
-            f"a PersistentVolumeClaim has no volume yet ({message})",
-            "check that its storage class exists and can provide the size",
+            "a PersistentVolumeClaim of the pod has no volume yet",
+            "wait, or check with `kubectl describe pvc` that its storage class exists and has room",
+            passing=True,
         )
-    return Cause(
-        "Unschedulable",
-        f"no node fits ({message})",
-        "add such a node, free one, or lower spec.resources",
-    )
+    return None
 
 
 def _waiting(replica: Replica) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
@@ -90,7 +111,8 @@ def _unpullable(replica: Replica, _: Runtime) -> Cause | None:
         if waiting.get("reason") in _PULL_FAILURES:
             return Cause(
                 "ImagePullFailed",
-                f"image {container['image']} cannot be pulled ({_short(waiting.get('message'))})",
+                f"image {container.get('image')} cannot be pulled "
+                f"({short(waiting.get('message'))})",
                 "check its name and tag, that the node reaches the registry, and the pull secret",
             )
     return None
@@ -98,38 +120,40 @@ def _unpullable(replica: Replica, _: Runtime) -> Cause | None:
 
 def _misconfigured(replica: Replica, _: Runtime) -> Cause | None:
     for container, waiting in _waiting(replica):
-        message = _short(waiting.get("message"))
-        secret = re.search(r'secret "([^"]+)" not found', message)
-        if secret:
-            return Cause(
-                "SecretNotFound",
-                f"there is no Secret {secret[1]} in the namespace",
-                "create it, or correct spec.model.secretRef.name",
-            )
         if str(waiting.get("reason", "")).endswith("Error"):
-            return Cause(
-                "ContainerRefused",
-                f"container {container['name']} cannot be created ({message})",
-                "correct spec.runtime or spec.podTemplate",
-            )
+            return _refused(container["name"], str(waiting.get("message", "")))
     return None
 
 
-def _last_failure(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    for state in ("state", "lastState"):
-        ended = container.get(state, {}).get("terminated")
-        if ended:
-            return ended if ended.get("exitCode") else None
-    return None
+def _refused(container: str, message: str) -> Cause:
+    missing = re.search(r'(secret|configmap) "([^"]+)" not found', message)
+    if missing:
+        kind = {"secret": "Secret", "configmap": "ConfigMap"}[missing[1]]
+        return Cause(
+            f"{kind}NotFound",
+            f"there is no {kind} {missing[2]} in the namespace",
+            "create it, or correct its name in spec.model.secretRef or spec.podTemplate",
+        )
+    return Cause(
+        "ContainerRefused",
+        f"container {container} cannot be started ({short(message)})",
+        "correct spec.runtime or spec.podTemplate",
+    )
+
+
+def _last_end(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    ends = (container.get(state, {}).get("terminated") for state in ("state", "lastState"))
+    return next((end for end in ends if end), None)
 
 
 def _weights_failed(replica: Replica, _: Runtime) -> Cause | None:
-    ended = _last_failure(replica.weights)
-    if not ended:
+    ended = _last_end(replica.weights)
+    if not ended or not ended.get("exitCode"):
         return None
-    told = said(ended)
-    if told and {"reason", "message", "action"} <= told.keys():
-        return Cause(str(told["reason"]), str(told["message"]), str(told["action"]))
+    told = said(ended) or {}
+    if re.fullmatch(_REASON, str(told.get("reason"))) and {"message", "action"} <= told.keys():
+        reason, message, action = (str(told[key]) for key in ("reason", "message", "action"))
+        return Cause(reason, short(message), short(action), passing=reason in _PASSING)
     return Cause(
         "WeightsFetchFailed",
         f"the weights container ended with code {ended['exitCode']} ({ended.get('reason')})",
@@ -138,32 +162,49 @@ def _weights_failed(replica: Replica, _: Runtime) -> Cause | None:
 
 
 def _engine_failed(replica: Replica, runtime: Runtime) -> Cause | None:
-    ended = _last_failure(replica.engine)
+    ended = _last_end(replica.engine)
     if not ended or replica.ready:
         return None
+    last_words = str(ended.get("message") or "")
+    if ended.get("reason") in _NEVER_RAN:
+        return _refused("engine", last_words)
     if ended.get("reason") == "OOMKilled":
         return Cause(
             "OutOfMemory",
             "the engine needed more memory than it may have and was killed",
             "raise spec.resources.memory",
         )
-    last_words = str(ended.get("message") or "")
-    hints = (_hinted(hint.pattern, last_words) and hint for hint in runtime.hints)
-    hint = next((hint for hint in hints if hint), None)
-    if hint:
-        line = _hinted(hint.pattern, last_words)
-        return Cause(hint.reason, f"{hint.message} ({line})", hint.action)
-    return Cause(
+    return _hinted(runtime.hints, last_words) or Cause(
         "EngineCrashed",
-        f"the engine ended with code {ended['exitCode']} after {_restarts(replica)} "
-        f"({_short(_last_line(last_words))})",
+        f"the engine ended with code {ended.get('exitCode')} after {_restarts(replica)} "
+        f"({short(_last_line(last_words))})",
         f"see `kubectl logs {replica.name} -c engine --previous`",
     )
 
 
-def _hinted(pattern: str, text: str) -> str | None:
-    line = next((line for line in text.splitlines() if re.search(pattern, line)), None)
-    return None if line is None else _short(line.strip())
+def _hinted(hints: tuple[Hint, ...], last_words: str) -> Cause | None:
+    lines = last_words.splitlines()
+    found = (
+        Cause(hint.reason, f"{hint.message} ({short(line)})", hint.action)
+        for hint in hints
+        for line in lines
+        if re.search(hint.pattern, line)
+    )
+    return next(found, None)
+
+
+def _other_failed(replica: Replica, _: Runtime) -> Cause | None:
+    """Find a container that the user's podTemplate added and that does not run."""
+    for container, waiting in _waiting(replica):
+        ended = _last_end(container)
+        if ended and waiting.get("reason") == "CrashLoopBackOff":
+            return Cause(
+                "ContainerCrashed",
+                f"container {container['name']} of spec.podTemplate ended with code "
+                f"{ended.get('exitCode')}",
+                f"see `kubectl logs {replica.name} -c {container['name']} --previous`",
+            )
+    return None
 
 
 def _restarts(replica: Replica) -> str:
@@ -174,8 +215,3 @@ def _restarts(replica: Replica) -> str:
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "no last words"
-
-
-def _short(text: object) -> str:
-    words = str(text or "no message")
-    return words if len(words) <= _TAIL else f"{words[:_TAIL]} ..."

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from modelops.sync.diagnosis import Cause, diagnose
+from modelops.sync.cause import Cause, short
+from modelops.sync.diagnosis import diagnose
 from modelops.sync.observed import DEPLOYMENT, Manifest, Observed
 from modelops.sync.plan import Plan
 from modelops.sync.pod import REVISION_LABEL
@@ -15,14 +16,18 @@ class Facts:
     """The state of a model's replicas, as observed.
 
     ``current`` are the replicas of the planned version, ``previous`` those of earlier ones;
-    ``deployed`` tells whether the Deployment carries the planned version at all.
+    ``draining`` counts the pods that are being deleted and still run; ``deployed`` tells whether
+    the Deployment carries the planned version at all, ``scaled`` whether it carries the planned
+    number, ``settled`` whether its controller has done all that it asks for.
     """
 
     wanted: int
     existing: int
     current: tuple[Replica, ...]
     previous: tuple[Replica, ...]
+    draining: int
     deployed: bool
+    scaled: bool
     settled: bool
     timed_out: bool
     cause: Cause | None
@@ -44,6 +49,11 @@ class Facts:
         enough = self.deployed and self.settled and self.ready >= self.wanted > 0
         return enough and not self.crashing
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of the model runs."""
+        return not (self.existing or self.current or self.previous or self.draining)
+
 
 def gather(observed: Observed, plan: Plan, revision: str, now: datetime) -> Facts:
     """Return the facts about a model whose planned template has that revision."""
@@ -51,17 +61,19 @@ def gather(observed: Observed, plan: Plan, revision: str, now: datetime) -> Fact
     replicas = tuple(Replica(pod) for pod in observed.pods)
     current = tuple(r for r in replicas if r.revision == revision and not r.leaving)
     previous = tuple(r for r in replicas if r.revision != revision and not r.leaving)
-    causes = (diagnose(r, plan.runtime) for r in (*current, *_evicted(replicas, revision)))
+    causes = (diagnose(r, plan.runtime) for r in (*current, *_lost(replicas, revision, now)))
     return Facts(
         wanted=plan.replicas,
-        existing=int((deployment or {}).get("status", {}).get("replicas", 0)),
+        existing=int(_status(deployment).get("replicas", 0)),
         current=current,
         previous=previous,
+        draining=sum(r.draining for r in replicas),
         deployed=deployment is not None and revision_of(deployment) == revision,
-        settled=deployment is not None and _settled(deployment, plan.replicas),
-        timed_out=_condition(deployment, "Progressing").get("reason") == "ProgressDeadlineExceeded",
+        scaled=deployment is not None and deployment["spec"].get("replicas") == plan.replicas,
+        settled=_settled(deployment, plan.replicas),
+        timed_out=_timed_out(deployment),
         cause=_refused(deployment) or next((cause for cause in causes if cause), None),
-        crashing=next((r for r in current if r.crashed_lately(now)), None),
+        crashing=next((r for r in current if r.looping(now)), None),
     )
 
 
@@ -72,22 +84,37 @@ def revision_of(deployment: Manifest) -> str | None:
     return None if value is None else str(value)
 
 
-def _evicted(replicas: tuple[Replica, ...], revision: str) -> tuple[Replica, ...]:
-    """Return the newest version's ended pods, unless others took their place."""
+def _lost(replicas: tuple[Replica, ...], revision: str, now: datetime) -> tuple[Replica, ...]:
+    """Return the planned version's pods that ended lately, unless others took their place."""
     ours = [r for r in replicas if r.revision == revision]
-    return () if any(r.ready for r in ours) else tuple(r for r in ours if r.leaving)
+    return () if any(r.ready for r in ours) else tuple(r for r in ours if r.ended_lately(now))
 
 
-def _settled(deployment: Manifest, wanted: int) -> bool:
-    """Tell whether the Deployment's controller has done all that its spec asks for."""
-    status = deployment.get("status", {})
-    seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 1)
+def _status(deployment: Manifest | None) -> Manifest:
+    return (deployment or {}).get("status") or {}
+
+
+def _seen(deployment: Manifest | None) -> bool:
+    """Tell whether the Deployment's controller speaks of its present spec."""
+    if deployment is None:
+        return False
+    generation = deployment["metadata"].get("generation", 1)
+    return bool(_status(deployment).get("observedGeneration", 0) >= generation)
+
+
+def _settled(deployment: Manifest | None, wanted: int) -> bool:
+    status = _status(deployment)
     total, updated = status.get("replicas", 0), status.get("updatedReplicas", 0)
-    return bool(seen and total == updated == wanted)
+    return _seen(deployment) and total == updated == wanted
+
+
+def _timed_out(deployment: Manifest | None) -> bool:
+    reason = _condition(deployment, "Progressing").get("reason")
+    return _seen(deployment) and reason == "ProgressDeadlineExceeded"
 
 
 def _condition(deployment: Manifest | None, kind: str) -> Manifest:
-    conditions = (deployment or {}).get("status", {}).get("conditions", [])
+    conditions = _status(deployment).get("conditions") or []
     return next((c for c in conditions if c["type"] == kind), {})
 
 
@@ -97,6 +124,6 @@ def _refused(deployment: Manifest | None) -> Cause | None:
         return None
     return Cause(
         "PodRefused",
-        f"the cluster refuses the pod ({failure.get('message')})",
+        f"the cluster refuses the pod ({short(failure.get('message'))})",
         "change the quota or policy it names, or spec.podTemplate",
     )

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+Json = Any
+"""A JSON value of any shape."""
+
 _KEYS: Final = {
     "hostAliases": "ip",
     "ports": "containerPort",
@@ -12,7 +15,7 @@ _KEYS: Final = {
 """What tells the items of a list apart, where it is not their name."""
 
 
-def merge(base: Any, patch: Any, key: str = "name") -> Any:
+def merge(base: Json, patch: Json, key: str = "name") -> Json:
     """Return base with patch laid over it, as a strategic merge patch would.
 
     Objects merge by field, lists of objects by the key that tells their items apart, anything
@@ -30,7 +33,7 @@ def _merge_objects(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[st
     return {k: v for k, v in {**base, **laid}.items() if v is not None or k not in patch}
 
 
-def _keyed(value: Any, key: str) -> bool:
+def _keyed(value: Json, key: str) -> bool:
     return isinstance(value, list) and all(
         isinstance(item, Mapping) and isinstance(item.get(key), str | int) for item in value
     )

@@ -1,32 +1,41 @@
 """From what was observed to a plan, or to the reason why there is none."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
-from modelops.api.parts import Accelerator, ServingSpec
+from modelops.api.crd import NAME_HELP, named
+from modelops.api.parts import ServingSpec
 from modelops.registry.uri import ClaimSource, Source, parse_uri
 from modelops.runtimes.runtime import Command, Device, Runtime, Workload
 from modelops.sync.catalogue import Catalogue, Platform
-from modelops.sync.observed import CHILD_TYPES, Observed, Ref
+from modelops.sync.claim import claim_spec
+from modelops.sync.observed import (
+    BUDGET,
+    CLAIM,
+    DEPLOYMENT,
+    SERVICE,
+    ChildType,
+    Manifest,
+    Observed,
+)
+from modelops.sync.refusal import Refusal
+
+__all__ = ["Accelerators", "Plan", "Refusal", "plan"]
 
 WEIGHTS_PATH: Final = "/weights/model"
+DEFAULT_ACCELERATOR: Final = "nvidia.com/gpu"
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal(Exception):
-    """Why an object cannot be served as it stands, and what its author can do."""
+class Accelerators:
+    """The accelerators of one replica: at least one, of one extended resource."""
 
-    reason: str
-    message: str
-    action: str
-
-    @property
-    def sentence(self) -> str:
-        """The cause and the next action in one sentence."""
-        return f"{self.message}: {self.action}"
+    resource_name: str
+    count: int
+    product: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +49,8 @@ class Plan:
     image: str
     fetch_image: str
     device: Device
-    accelerator: Accelerator | None
+    accelerator: Accelerators | None
+    claim: Mapping[str, Any] | None
     command: Command
     url: str
     platform: Platform
@@ -49,6 +59,13 @@ class Plan:
     def replicas(self) -> int:
         """How many replicas shall serve."""
         return self.spec.scaling.min_replicas
+
+    @property
+    def children(self) -> tuple[ChildType, ...]:
+        """The children that the model has, in the order in which they are applied."""
+        claim = (CLAIM,) if self.claim else ()
+        budget = (BUDGET,) if self.replicas > 1 else ()
+        return (*claim, SERVICE, DEPLOYMENT, *budget)
 
     @property
     def cached(self) -> bool:
@@ -61,22 +78,30 @@ def plan(observed: Observed, catalogue: Catalogue) -> Plan:
 
     Raises Refusal when the object cannot be served as it stands.
     """
-    _refuse_foreign(observed)
+    _refuse_name(observed)
     spec = _spec(observed)
     runtime = _runtime(spec, observed, catalogue)
     _refuse_reserved(spec, runtime)
-    accelerator = _accelerator(spec, catalogue.platform)
+    planned = _planned(observed, catalogue.platform, spec, runtime)
+    _refuse_foreign(observed, planned)
+    return planned
+
+
+def _planned(observed: Observed, platform: Platform, spec: ServingSpec, runtime: Runtime) -> Plan:
+    source = _source(spec)
+    accelerator = _accelerator(spec, platform)
     device: Device = "gpu" if accelerator else "cpu"
     served_name = spec.model.name or observed.name
     return Plan(
         spec=spec,
         runtime=runtime,
-        source=_source(spec),
+        source=source,
         served_name=served_name,
-        image=spec.runtime.image or _image(runtime, device, catalogue.platform),
-        fetch_image=_named_image("modelops", catalogue.platform),
+        image=spec.runtime.image or _image(runtime, device, platform),
+        fetch_image=_named_image("modelops", platform),
         device=device,
         accelerator=accelerator,
+        claim=_claim(observed, spec, source, platform),
         command=runtime.command(
             Workload(
                 spec=spec,
@@ -86,26 +111,28 @@ def plan(observed: Observed, catalogue: Catalogue) -> Plan:
                 accelerators=accelerator.count if accelerator else 0,
             )
         ),
-        url=_url(observed, runtime, catalogue.platform),
-        platform=catalogue.platform,
+        url=_url(observed, runtime, platform),
+        platform=platform,
     )
 
 
-def _refuse_foreign(observed: Observed) -> None:
-    names = (t.ref(observed.namespace, observed.name) for t in CHILD_TYPES)
-    foreign = [ref for ref in names if _is_foreign(observed, ref)]
-    if foreign:
-        raise Refusal(
-            "NameConflict",
-            f"{foreign[0].kind} {foreign[0].name} exists and is not this model's",
-            f"delete or rename that {foreign[0].kind}, or give this {observed.kind.name} "
-            "another name",
-        )
+def _refuse_name(observed: Observed) -> None:
+    if not named(observed.name):
+        raise Refusal("InvalidName", f"metadata.name: {NAME_HELP}", "give it another name")
 
 
-def _is_foreign(observed: Observed, ref: Ref) -> bool:
-    child = observed.children.get(ref)
-    return child is not None and not observed.owns(child)
+def _refuse_foreign(observed: Observed, planned: Plan) -> None:
+    """Refuse to take over what is not ours; the watch does not see it leave, so look again."""
+    for child_type in planned.children:
+        child = observed.child(child_type)
+        if child and not observed.owns(child):
+            kind, name = child_type.kind, child["metadata"]["name"]
+            raise Refusal(
+                "NameConflict",
+                f"{kind} {name} exists and is not this model's",
+                f"delete that {kind}, or give this {observed.kind.name} another name",
+                recheck_seconds=30,
+            )
 
 
 def _spec(observed: Observed) -> ServingSpec:
@@ -144,7 +171,7 @@ def _runtime(spec: ServingSpec, observed: Observed, catalogue: Catalogue) -> Run
 
 
 def _refuse_reserved(spec: ServingSpec, runtime: Runtime) -> None:
-    taken = [a for a in spec.runtime.args if a.split("=")[0] in runtime.reserved_args]
+    taken = [a for a in spec.runtime.args if _flag(a) in runtime.reserved_args]
     if taken:
         raise Refusal(
             "ReservedArgument",
@@ -153,11 +180,29 @@ def _refuse_reserved(spec: ServingSpec, runtime: Runtime) -> None:
         )
 
 
-def _accelerator(spec: ServingSpec, platform: Platform) -> Accelerator | None:
+def _flag(argument: str) -> str:
+    """Return the name of a command line flag; `--max_len` and `--max-len` are the same."""
+    return argument.split("=", maxsplit=1)[0].replace("_", "-")
+
+
+def _accelerator(spec: ServingSpec, platform: Platform) -> Accelerators | None:
     chosen = spec.resources.accelerator
-    if chosen is None and platform.accelerator:
-        return Accelerator(resource_name=platform.accelerator)
-    return chosen if chosen and chosen.count else None
+    if chosen is None:
+        return Accelerators(platform.accelerator, 1) if platform.accelerator else None
+    if not chosen.count:
+        return None
+    resource_name = chosen.resource_name or platform.accelerator or DEFAULT_ACCELERATOR
+    return Accelerators(resource_name, chosen.count, chosen.product)
+
+
+def _claim(
+    observed: Observed, spec: ServingSpec, source: Source, platform: Platform
+) -> Manifest | None:
+    cache = spec.cache
+    in_place = isinstance(source, ClaimSource) or cache.claim_name is not None
+    if in_place or cache.medium != "PersistentVolumeClaim":
+        return None
+    return claim_spec(cache, platform, observed.child(CLAIM))
 
 
 def _image(runtime: Runtime, device: Device, platform: Platform) -> str:

@@ -31,10 +31,14 @@ _RESTRICTED: Final = {
 
 
 def pod_template(observed: Observed, plan: Plan, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return the pod template of a replica; it passes Pod Security ``restricted``."""
-    own = {"metadata": {"labels": dict(labels)}, "spec": _pod(observed, plan)}
-    patch = plan.spec.pod_template
-    template = merge(own, patch.patch()) if patch else own
+    """Return the pod template of a replica.
+
+    Without ``spec.podTemplate`` it passes Pod Security ``restricted``; with it, the labels by
+    which the model finds its pods are still its own.
+    """
+    identity = {"metadata": {"labels": dict(labels)}}
+    patch = plan.spec.pod_template.patch() if plan.spec.pod_template else {}
+    template = merge(merge({**identity, "spec": _pod(observed, plan)}, patch), identity)
     revision = {"metadata": {"labels": {REVISION_LABEL: _digest(template)}}}
     return dict(merge(template, revision))
 

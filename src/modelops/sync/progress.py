@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
+_STEP: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +18,15 @@ class Progress:
     @classmethod
     def read(cls, event: Mapping[str, Any] | None) -> "Progress | None":
         """Return the progress that an event of the weights container tells, if it does."""
-        if not event or not isinstance(event.get("totalBytes"), int) or not event["totalBytes"]:
+        done, total = (event or {}).get("doneBytes", 0), (event or {}).get("totalBytes")
+        if not isinstance(done, int) or not isinstance(total, int) or not 0 <= done <= total > 0:
             return None
-        done = event.get("doneBytes", 0)
-        return cls(done, event["totalBytes"]) if isinstance(done, int) else None
+        return cls(done, total)
 
     @property
     def percent(self) -> int:
-        """Whole percent, at most 100."""
-        return min(100, self.done * 100 // self.total)
+        """Whole percent."""
+        return self.done * 100 // self.total
 
     @property
     def sentence(self) -> str:
@@ -37,7 +38,7 @@ def size(count: int) -> str:
     """Return a number of bytes for people, such as 1.5 GiB."""
     value = float(count)
     for unit in _UNITS[:-1]:
-        if value < 1024:
+        if value < _STEP:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
+        value /= _STEP
     return f"{value:.1f} {_UNITS[-1]}"

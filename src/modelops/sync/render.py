@@ -1,6 +1,7 @@
 """From a plan to the manifests of a model's children."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from modelops.api.base import API_VERSION
 from modelops.sync.observed import BUDGET, CLAIM, DEPLOYMENT, SERVICE, ChildType, Observed, labels
@@ -10,17 +11,10 @@ from modelops.sync.pod import pod_template
 
 def render(observed: Observed, plan: Plan) -> tuple[dict[str, Any], ...]:
     """Return the children in the order in which they are applied; none has ``spec.replicas``."""
-    claim = [_claim(observed, plan)] if plan.cached and _own_claim(plan) else []
-    budget = [_budget(observed, plan)] if plan.replicas > 1 else []
-    return (*claim, _service(observed, plan), _deployment(observed, plan), *budget)
+    return tuple(_child(child_type, observed, plan) for child_type in plan.children)
 
 
-def _own_claim(plan: Plan) -> bool:
-    cache = plan.spec.cache
-    return cache.medium == "PersistentVolumeClaim" and cache.claim_name is None
-
-
-def _child(child_type: ChildType, observed: Observed, plan: Plan, spec: Any) -> dict[str, Any]:
+def _child(child_type: ChildType, observed: Observed, plan: Plan) -> dict[str, Any]:
     return {
         "apiVersion": child_type.api_version,
         "kind": child_type.kind,
@@ -30,7 +24,7 @@ def _child(child_type: ChildType, observed: Observed, plan: Plan, spec: Any) -> 
             "labels": _all_labels(observed, plan),
             "ownerReferences": [_owner(observed)],
         },
-        "spec": spec,
+        "spec": _SPECS[child_type](observed, plan),
     }
 
 
@@ -54,26 +48,18 @@ def _owner(observed: Observed) -> dict[str, Any]:
     }
 
 
-def _claim(observed: Observed, plan: Plan) -> dict[str, Any]:
-    cache = plan.spec.cache
-    storage_class = cache.storage_class_name or plan.platform.cache_storage_class
-    spec = {
-        "accessModes": [cache.access_mode],
-        "resources": {"requests": {"storage": cache.size or plan.platform.cache_size}},
-    }
-    named = {"storageClassName": storage_class} if storage_class else {}
-    return _child(CLAIM, observed, plan, {**spec, **named})
+def _claim(_: Observed, plan: Plan) -> dict[str, Any]:
+    return dict(plan.claim or {})
 
 
-def _service(observed: Observed, plan: Plan) -> dict[str, Any]:
+def _service(observed: Observed, _: Plan) -> dict[str, Any]:
     port = {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}
-    spec = {"selector": labels(observed.kind, observed.name), "ports": [port]}
-    return _child(SERVICE, observed, plan, spec)
+    return {"selector": labels(observed.kind, observed.name), "ports": [port]}
 
 
 def _deployment(observed: Observed, plan: Plan) -> dict[str, Any]:
     rollout = plan.spec.rollout
-    spec = {
+    return {
         "selector": {"matchLabels": labels(observed.kind, observed.name)},
         "strategy": {
             "type": "RollingUpdate",
@@ -83,9 +69,20 @@ def _deployment(observed: Observed, plan: Plan) -> dict[str, Any]:
         "revisionHistoryLimit": 3,
         "template": pod_template(observed, plan, _all_labels(observed, plan)),
     }
-    return _child(DEPLOYMENT, observed, plan, spec)
 
 
-def _budget(observed: Observed, plan: Plan) -> dict[str, Any]:
-    selector = {"matchLabels": labels(observed.kind, observed.name)}
-    return _child(BUDGET, observed, plan, {"maxUnavailable": 1, "selector": selector})
+def _budget(observed: Observed, _: Plan) -> dict[str, Any]:
+    """Return a budget that lets nodes drain; a replica that is broken anyway never stops that."""
+    return {
+        "maxUnavailable": 1,
+        "selector": {"matchLabels": labels(observed.kind, observed.name)},
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }
+
+
+_SPECS: Final[Mapping[ChildType, Callable[[Observed, Plan], dict[str, Any]]]] = {
+    CLAIM: _claim,
+    SERVICE: _service,
+    DEPLOYMENT: _deployment,
+    BUDGET: _budget,
+}

@@ -10,8 +10,17 @@ from typing import Any, Final
 from modelops.sync.observed import Manifest
 from modelops.sync.pod import REVISION_LABEL
 
+LOOP: Final = 2
+"""This many crashes in a row make a crash loop."""
+
 CRASH_MEMORY: Final = timedelta(minutes=3)
-"""How long a replica that crashed more than once is distrusted after it came up again."""
+"""How long a replica that crashed more than once is distrusted at least."""
+
+LOSS_MEMORY: Final = timedelta(minutes=10)
+"""How long a pod that was taken away explains why the model does not serve."""
+
+CRASH_FORGIVEN: Final = timedelta(minutes=10)
+"""A run of this length ends a crash loop; the kubelet's own back-off ends then, too."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +41,19 @@ class Replica:
         return None if label is None else str(label)
 
     @property
+    def ended(self) -> bool:
+        """Whether all containers of the pod have ended for good."""
+        return self.status.get("phase") in {"Succeeded", "Failed"}
+
+    @property
     def leaving(self) -> bool:
         """Whether the pod is being deleted or has ended."""
-        ended = self.status.get("phase") in {"Succeeded", "Failed"}
-        return "deletionTimestamp" in self.pod["metadata"] or ended
+        return "deletionTimestamp" in self.pod["metadata"] or self.ended
+
+    @property
+    def draining(self) -> bool:
+        """Whether the pod is being deleted and still runs."""
+        return self.leaving and not self.ended
 
     @property
     def status(self) -> Mapping[str, Any]:
@@ -84,15 +102,41 @@ class Replica:
         """Whether the engine runs but does not answer yet."""
         return "running" in self.engine.get("state", {}) and not self.ready
 
-    def crashed_lately(self, now: datetime) -> bool:
-        """Tell whether the engine crashed more than once and the last time is not long ago."""
-        ended = self.engine.get("lastState", {}).get("terminated") or {}
-        if self.engine.get("restartCount", 0) < 2 or "finishedAt" not in ended:
+    @property
+    def answered(self) -> bool:
+        """Whether the engine that runs answered before and does not now."""
+        began = self.engine.get("state", {}).get("running", {}).get("startedAt")
+        ready = self.condition("Ready")
+        silent_since = ready.get("lastTransitionTime") if ready.get("status") == "False" else None
+        return bool(began and silent_since and silent_since > began)
+
+    def ended_lately(self, now: datetime) -> bool:
+        """Tell whether the pod ended for good, and not so long ago that it is history."""
+        disrupted = self.condition("DisruptionTarget")
+        when = _time(disrupted, "lastTransitionTime", _time(self.status, "startTime", now))
+        return self.status.get("phase") == "Failed" and now - when < LOSS_MEMORY
+
+    def looping(self, now: datetime) -> bool:
+        """Tell whether the engine crashed more than once and may do so again.
+
+        It is trusted again once it has outlived the run that crashed, and CRASH_MEMORY.
+        """
+        crashed = self.engine.get("lastState", {}).get("terminated") or {}
+        if self.engine.get("restartCount", 0) < LOOP or not crashed:
             return False
-        return now - datetime.fromisoformat(ended["finishedAt"]) < CRASH_MEMORY
+        lasted = _time(crashed, "finishedAt", now) - _time(crashed, "startedAt", now)
+        if lasted >= CRASH_FORGIVEN:
+            return False
+        running = self.engine.get("state", {}).get("running")
+        return running is None or now - _time(running, "startedAt", now) < max(lasted, CRASH_MEMORY)
 
     def _container(self, field: str, name: str) -> Mapping[str, Any]:
         return next((c for c in self.status.get(field) or [] if c["name"] == name), {})
+
+
+def _time(state: Mapping[str, Any], field: str, default: datetime) -> datetime:
+    text = state.get(field)
+    return datetime.fromisoformat(text) if text else default
 
 
 def said(terminated: Mapping[str, Any]) -> dict[str, Any] | None:

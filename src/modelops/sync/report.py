@@ -42,13 +42,13 @@ def report_refusal(observed: Observed, refusal: Refusal, now: datetime) -> dict[
     conditions = (
         c.Condition(c.READY, "False", refusal.reason, refusal.sentence),
         c.Condition(c.ACCEPTED, "False", refusal.reason, refusal.sentence),
+        _remembered(observed),
         _available(ready),
         c.Condition(c.RECONCILING, "False", refusal.reason, "nothing is under way"),
         c.Condition(c.STALLED, "True", refusal.reason, refusal.sentence),
     )
-    kept = {k: v for k, v in _status(observed).items() if k not in {"weights", "conditions"}}
     return {
-        **kept,
+        **_status(observed),
         "observedGeneration": observed.generation,
         "conditions": c.stamp(conditions, observed.generation, _before(observed), now),
         "readyReplicas": ready,
@@ -60,12 +60,13 @@ def _status(observed: Observed) -> Mapping[str, Any]:
 
 
 def _before(observed: Observed) -> list[Mapping[str, Any]]:
-    return list(_status(observed).get("conditions", []))
+    return list(_status(observed).get("conditions") or [])
 
 
 def _available(ready: int) -> c.Condition:
     if ready:
-        return c.Condition(c.AVAILABLE, "True", "Serving", f"{ready} replicas answer requests")
+        told = "1 replica answers" if ready == 1 else f"{ready} replicas answer"
+        return c.Condition(c.AVAILABLE, "True", "Serving", f"{told} requests")
     return c.Condition(c.AVAILABLE, "False", "NoReplicas", "no replica answers requests")
 
 
@@ -84,7 +85,7 @@ def _weights_condition(observed: Observed, facts: Facts, progress: Progress | No
         return c.Condition(c.WEIGHTS_READY, "True", "Verified", "the weights are in place")
     if not facts.current:
         return _remembered(observed)
-    if facts.cause and facts.cause.reason.startswith(("Weights", "Cache", "Source")):
+    if facts.cause:
         return c.Condition(c.WEIGHTS_READY, "False", facts.cause.reason, facts.cause.sentence)
     told = progress.sentence if progress else "not there yet"
     return c.Condition(c.WEIGHTS_READY, "False", "Fetching", f"the weights are on the way: {told}")
@@ -111,11 +112,11 @@ def _weights_status(observed: Observed, facts: Facts, progress: Progress | None)
     told = next((r.fetched for r in facts.current if r.fetched), None)
     if told:
         total = told.get("bytes")
-        told_of = {"digest": told.get("digest"), "revision": told.get("revision")}
-        weights = told_of | {"doneBytes": total, "totalBytes": total, "percent": 100}
+        known = {"digest": told.get("digest"), "revision": told.get("revision")}
+        weights = {**known, "doneBytes": total, "totalBytes": total, "percent": 100}
         return {"weights": {k: v for k, v in weights.items() if v is not None}}
     if progress and facts.current:
         moving = {"doneBytes": progress.done, "totalBytes": progress.total}
-        return {"weights": moving | {"percent": progress.percent}}
-    known = _status(observed).get("weights")
-    return {"weights": known} if known and not facts.current else {}
+        return {"weights": {**moving, "percent": progress.percent}}
+    before = _status(observed).get("weights")
+    return {"weights": before} if before and not facts.current else {}

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from modelops.api.conditions import one_line
 from modelops.sync.facts import Facts
 from modelops.sync.progress import Progress
 
@@ -32,7 +33,7 @@ def judge(facts: Facts, progress: Progress | None) -> Verdict:
 
 
 def _idle(facts: Facts) -> Verdict:
-    if facts.existing or facts.current or facts.previous:
+    if not facts.empty or not facts.scaled:
         return _waiting("ScalingDown", "scaling to zero replicas", facts)
     return Verdict(
         ready=True,
@@ -43,33 +44,27 @@ def _idle(facts: Facts) -> Verdict:
 
 def _failing(facts: Facts) -> Verdict | None:
     if facts.cause:
-        sentence = f"{_count(facts)}; {facts.cause.sentence}{_before(facts)}"
-        return Verdict(
-            ready=False,
-            reason=facts.cause.reason,
-            sentence=sentence,
-            stalled=True,
-            recheck_seconds=5,
-        )
+        stalled = facts.timed_out or not facts.cause.passing
+        return _stuck(facts.cause.reason, facts.cause.sentence, facts, stalled=stalled)
     if facts.crashing:
-        sentence = (
-            f"{_count(facts)}; the engine of pod {facts.crashing.name} keeps crashing: "
-            f"see `kubectl logs {facts.crashing.name} -c engine --previous`{_before(facts)}"
-        )
-        return Verdict(
-            ready=False, reason="CrashLooping", sentence=sentence, stalled=True, recheck_seconds=10
-        )
+        name = facts.crashing.name
+        told = f"the engine of pod {name} keeps crashing"
+        look = f"see `kubectl logs {name} -c engine --previous`"
+        return _stuck("CrashLooping", f"{told}: {look}", facts)
+    if facts.timed_out:
+        told = "the new version did not become ready in time"
+        look = "see its pods' logs, or raise spec.rollout.progressDeadlineSeconds"
+        return _stuck("RolloutTimedOut", f"{told}: {look}", facts)
     return None
 
 
 def _starting(facts: Facts, progress: Progress | None) -> Verdict:
-    if facts.timed_out:
-        late = "the new version did not become ready in time: see its pods' logs, or raise "
-        return _waiting("RolloutTimedOut", f"{late}spec.rollout.progressDeadlineSeconds", facts)
     missing = [replica for replica in facts.current if not replica.ready]
     if any(replica.fetching for replica in missing):
         told = f": {progress.sentence}" if progress else ""
         return _waiting("FetchingWeights", f"fetching the weights{told}", facts)
+    if any(replica.starting and replica.answered for replica in missing):
+        return _waiting("NotAnswering", "an engine that ran does not answer any more", facts)
     if any(replica.starting for replica in missing):
         return _waiting("StartingEngine", "the engine loads the model", facts)
     if missing or facts.ready < facts.wanted:
@@ -78,8 +73,16 @@ def _starting(facts: Facts, progress: Progress | None) -> Verdict:
 
 
 def _waiting(reason: str, doing: str, facts: Facts) -> Verdict:
-    sentence = f"{_count(facts)}; {doing}{_before(facts)}"
-    return Verdict(ready=False, reason=reason, sentence=sentence, recheck_seconds=2)
+    return Verdict(ready=False, reason=reason, sentence=_told(doing, facts), recheck_seconds=2)
+
+
+def _stuck(reason: str, why: str, facts: Facts, *, stalled: bool = True) -> Verdict:
+    told = _told(why, facts)
+    return Verdict(ready=False, reason=reason, sentence=told, stalled=stalled, recheck_seconds=5)
+
+
+def _told(what: str, facts: Facts) -> str:
+    return one_line(f"{_count(facts)}; {what}{_before(facts)}")
 
 
 def _serving(facts: Facts) -> str:

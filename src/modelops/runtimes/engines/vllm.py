@@ -112,6 +112,7 @@ RUNTIME: Final = Runtime(
         "--trust-remote-code",
         "--max-model-len",
         "--tensor-parallel-size",
+        "-tp",
     ),
     cpu={"cpu": "500m", "gpu": "2"},
     memory={"cpu": "2Gi", "gpu": "8Gi"},

@@ -1,0 +1,23 @@
+"""The answer to an object that cannot be served as it stands."""
+
+from dataclasses import dataclass
+
+from modelops.api.conditions import one_line
+
+
+@dataclass(eq=False)
+class Refusal(Exception):  # noqa: N818  an answer, not an error
+    """Why an object cannot be served as it stands, and what its author can do.
+
+    ``recheck_seconds`` is None when only a change of what is watched can alter that.
+    """
+
+    reason: str
+    message: str
+    action: str
+    recheck_seconds: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The cause and the next action in one sentence."""
+        return one_line(f"{self.message}: {self.action}")

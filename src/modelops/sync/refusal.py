@@ -6,7 +6,7 @@ from modelops.api.conditions import one_line
 
 
 @dataclass(eq=False)
-class Refusal(Exception):  # noqa: N818  an answer, not an error
+class Refusal(Exception):
     """Why an object cannot be served as it stands, and what its author can do.
 
     ``recheck_seconds`` is None when only a change of what is watched can alter that.

@@ -79,8 +79,9 @@ def _anchor(heading: str) -> str:
 
 
 def pages() -> tuple[Page, ...]:
-    """Return the pages that are written for readers: those at the root and in docs."""
-    paths = (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
+    """Return the pages that are written for readers: at the root, in docs, of charts and images."""
+    parts = ("docs/**/*.md", "charts/*/README.md", "runtimes/*/README.md")
+    paths = (*ROOT.glob("*.md"), *(path for part in parts for path in ROOT.glob(part)))
     return tuple(Page(path) for path in sorted(paths))
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from modelops.api.kinds import KINDS
 from modelops.api.manifest import crd_yaml
+from modelops.api.reference import reference_markdown
 from modelops.cli.offline import explain_command, plan_command, render_command
 from modelops.runtimes.engines import RUNTIMES
 
@@ -39,6 +40,19 @@ def crd_command(
             continue
         out.mkdir(parents=True, exist_ok=True)
         (out / f"{found.plural}.yaml").write_text(crd_yaml(found), encoding="utf-8")
+
+
+@app.command("reference")
+def reference_command(
+    out: Annotated[Path | None, typer.Option(help="Write one file a kind here.")] = None,
+) -> None:
+    """Print the reference of every kind as Markdown, made from the types."""
+    for kind in KINDS.values():
+        if out is None:
+            typer.echo(reference_markdown(kind), nl=False)
+            continue
+        out.mkdir(parents=True, exist_ok=True)
+        (out / f"{kind.singular}.md").write_text(reference_markdown(kind), encoding="utf-8")
 
 
 @app.command("runtimes")

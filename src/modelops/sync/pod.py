@@ -96,6 +96,7 @@ def _fetch_args(observed: Observed, plan: Plan) -> list[str]:
         *(["--cache=/cache", f"--pin={_pin(observed)}"] if plan.cached else ["--source=/source"]),
         f"--link={WEIGHTS_PATH}",
         f"--formats={model.formats}",
+        *(["--remote-code=Allow"] if model.remote_code == "Allow" else []),
     ]
 
 

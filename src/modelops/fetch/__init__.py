@@ -1,0 +1,1 @@
+"""The weights container: brings a model's files to where the engine reads them."""

@@ -1,0 +1,67 @@
+"""Where weights are fetched from: the seam between the fetch and the network."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from modelops.registry.address import Record
+from modelops.registry.failure import Failure
+from modelops.registry.uri import ClaimSource, HubSource, Source
+
+
+class Unreachable(Failure):
+    """The source does not answer, or not as it should; trying again can help."""
+
+    def __init__(self, message: str, action: str | None = None) -> None:
+        """Keep the cause; without an action the usual suspects are named."""
+        usual = "check that the source is up and that pods can reach it, and spec.model.endpoint"
+        super().__init__("SourceUnreachable", message, action or usual)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All files of a source; ``revision`` names this state where the source has such names."""
+
+    records: tuple[Record, ...]
+    revision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to bear with a source."""
+
+    stall_seconds: float = 30
+    """A source that sends nothing for this long is asked again."""
+    attempts: int = 5
+    """Times that are tried without any progress."""
+    first_wait_seconds: float = 0.5
+    longest_wait_seconds: float = 10
+
+
+class Store(Protocol):
+    """A place that holds the files of a model.
+
+    All methods raise Failure when the source refuses and Unreachable when it does not answer.
+    """
+
+    def listing(self) -> Listing:
+        """Return all files that there are."""
+
+    def summed(self, record: Record) -> Record:
+        """Return the record with the best checksum that the source knows of the file."""
+
+    def read(self, record: Record, offset: int) -> Iterator[bytes]:
+        """Yield the file's bytes from ``offset`` on; a broken connection may end them early."""
+
+
+def open_store(source: Source, endpoint: str | None, patience: Patience) -> Store:
+    """Return the store of a source. The clients are imported late: they are slow to load."""
+    if isinstance(source, HubSource):
+        from modelops.fetch.hub import HubStore  # noqa: PLC0415 - slow to load
+
+        return HubStore(source, endpoint, patience)
+    if isinstance(source, ClaimSource):
+        raise TypeError("the weights on a claim are served in place")
+    from modelops.fetch.s3 import S3Store  # noqa: PLC0415 - slow to load
+
+    return S3Store(source, endpoint, patience)

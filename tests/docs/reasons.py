@@ -1,7 +1,8 @@
 """Every reason that the source code can give, found in its syntax trees.
 
 A class or function that has a field or parameter named ``reason`` takes a reason there; so do
-entries ``"reason"`` of dictionaries and the values of a Literal named ``Reason``.
+entries ``"reason"`` of dictionaries and the values of a Literal named ``Reason``. A reason that is
+put together from parts is given as its source text, which no table holds: write it out.
 """
 
 import ast
@@ -49,6 +50,8 @@ def _texts(given: ast.expr) -> Iterator[str]:
         yield from (*_texts(given.body), *_texts(given.orelse))
     if isinstance(given, ast.Constant) and isinstance(given.value, str):
         yield given.value
+    if isinstance(given, ast.JoinedStr):
+        yield ast.unparse(given)
 
 
 def _literal(node: ast.AST) -> Iterator[str]:

@@ -128,9 +128,10 @@ def _misconfigured(replica: Replica, _: Runtime) -> Cause | None:
 def _refused(container: str, message: str) -> Cause:
     missing = re.search(r'(secret|configmap) "([^"]+)" not found', message)
     if missing:
-        kind = {"secret": "Secret", "configmap": "ConfigMap"}[missing[1]]
+        secret = missing[1] == "secret"
+        kind = "Secret" if secret else "ConfigMap"
         return Cause(
-            f"{kind}NotFound",
+            "SecretNotFound" if secret else "ConfigMapNotFound",
             f"there is no {kind} {missing[2]} in the namespace",
             "create it, or correct its name in spec.model.secretRef or spec.podTemplate",
         )

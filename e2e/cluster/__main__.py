@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from e2e.cluster.health import Health
 from e2e.cluster.local import LocalCluster
 from e2e.cluster.places import Places
 from e2e.cluster.shell import ClusterError, say, step
-from e2e.cluster.teardown import Teardown, purge
+from e2e.cluster.teardown import purge
 
 EPILOG = """\
 Everything that can be rebuilt is kept in MODELOPS_CACHE (default ~/.cache/modelops), the running
@@ -43,7 +44,15 @@ def _parser() -> argparse.ArgumentParser:
         ("purge", _purge, "down, then remove the cache"),
     ):
         commands.add_parser(name, help=text, description=text).set_defaults(run=function)
+    text = "make the node offer N fake nvidia.com/gpu, for scheduling tests"
+    gpu = commands.add_parser("gpu", help=text, description=text)
+    gpu.add_argument("count", metavar="N", type=int)
+    gpu.set_defaults(run=_gpu)
     return parser
+
+
+def _gpu(cluster: LocalCluster, arguments: argparse.Namespace) -> None:
+    cluster.fake_gpus(arguments.count)
 
 
 def _up(cluster: LocalCluster, _: argparse.Namespace) -> None:
@@ -54,7 +63,7 @@ def _up(cluster: LocalCluster, _: argparse.Namespace) -> None:
 
 def _down(cluster: LocalCluster, _: argparse.Namespace) -> None:
     with _alone(cluster.places), step("ending the cluster"):
-        Teardown(cluster.places).down()
+        cluster.down()
 
 
 def _purge(cluster: LocalCluster, _: argparse.Namespace) -> None:
@@ -63,10 +72,10 @@ def _purge(cluster: LocalCluster, _: argparse.Namespace) -> None:
 
 
 def _status(cluster: LocalCluster, _: argparse.Namespace) -> int:
-    states = cluster.status()
+    states = Health(cluster.places).summary()
     for name, state in states.items():
         print(f"{name:<24}{state}")
-    return 0 if states["node"] == "Ready" else 1
+    return 0 if states["node"] == "Ready" and states["dns"] == "answers" else 1
 
 
 def _kubeconfig(cluster: LocalCluster, _: argparse.Namespace) -> None:

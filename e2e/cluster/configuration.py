@@ -74,6 +74,7 @@ class Configuration:
             ),
             self._kubelet(),
             self._proxy(),
+            self._volumes(),
         )
 
     def _kubelet(self) -> Daemon:
@@ -93,6 +94,15 @@ class Configuration:
         config = self._file("kube-proxy.json")
         argv = (str(self._binary(golang.PROXY)), f"--config={config}")
         return Daemon("kube-proxy", argv, files=(config,))
+
+    def _volumes(self) -> Daemon:
+        credentials = self._file("volumes.kubeconfig")
+        argv = (
+            str(self._binary(golang.VOLUMES)),
+            f"-kubeconfig={credentials}",
+            f"-root={self.places.volumes}",
+        )
+        return Daemon("volumes", argv, files=(credentials,))
 
     def _write_kubeconfigs(self) -> None:
         for name, subject in controlplane.CLIENT_SUBJECTS.items():

@@ -11,6 +11,7 @@ CLIENT_SUBJECTS = {
     "kube-controller-manager": "/CN=system:kube-controller-manager",
     "kube-scheduler": "/CN=system:kube-scheduler",
     "kube-proxy": "/CN=system:kube-proxy",
+    "volumes": "/CN=system:volume-provisioner",
 }
 
 

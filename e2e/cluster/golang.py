@@ -42,12 +42,13 @@ KUBELET = _kubernetes("kubelet")
 PROXY = _kubernetes("kube-proxy")
 KUBECTL = _kubernetes("kubectl")
 ETCD = Binary("etcd", "etcd", "go.etcd.io/etcd/server/v3", "v3.6.8")
-COREDNS = Binary("coredns", "coredns", "github.com/coredns/coredns", "v1.15.0")
+COREDNS = Binary("coredns", "addons", "./coredns", "v1.15.0")
 HELM = Binary("helm", "helm", "helm.sh/helm/v4/cmd/helm", "v4.3.1")
 VERSITYGW = Binary(
     "versitygw", "versitygw", "github.com/versity/versitygw/cmd/versitygw", "v1.8.0"
 )
 PAUSE = Binary("pause", "pause", ".", "v1")
+VOLUMES = Binary("volumes", "addons", "./volumes", "v1")
 
 ALL = (
     APISERVER,
@@ -61,13 +62,14 @@ ALL = (
     HELM,
     VERSITYGW,
     PAUSE,
+    VOLUMES,
 )
 
 
 def recipe(binary: Binary, toolchain: str = VERSION) -> str:
     """Content address of what is built from what: twelve hex digits."""
     digest = hashlib.sha256(json.dumps([toolchain, binary.package, binary.ldflags]).encode())
-    for path in sorted((MODULES / binary.module).glob("*")):
+    for path in sorted((MODULES / binary.module).rglob("*.*")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from e2e.cluster import network
+from e2e.cluster import golang, network
 from e2e.cluster.places import Places
 
 NAME = "modelops"
 REGISTRY = f"{network.NODE_IP}:5000"
-PAUSE_IMAGE = "localhost/pause:v1"
+PAUSE_IMAGE = f"localhost/pause:v1-{golang.recipe(golang.PAUSE)}"
 
 
 def containerd(places: Places) -> str:

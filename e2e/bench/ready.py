@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from e2e.cluster.places import Places
 
 from e2e.bench.record import Figure, record
 from e2e.chat import stream
+from e2e.cluster.places import Places
 from e2e.demo.show import prepare
 from e2e.platform import platform
 from e2e.space import Space

@@ -107,20 +107,20 @@ def test_a_crash_after_any_write_converges(crash: int, replicas: int, change: bo
 
 def test_what_is_not_wanted_any_more_goes(world: World) -> None:
     """A child of ours that the plan does not have is deleted; what is not ours stays."""
-    world.model(scaling={"minReplicas": 2})
+    world.model()
     settled(world)
-    assert world.child("poddisruptionbudgets")
+    assert world.child("persistentvolumeclaims", "-weights")
     stranger = {
-        "apiVersion": "policy/v1",
-        "kind": "PodDisruptionBudget",
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
         "metadata": {"name": "other", "namespace": REF.namespace, "labels": POD_LABELS},
         "spec": {},
     }
-    world.server.put(stranger, "poddisruptionbudgets")
-    world.change(lambda m: m["spec"].update({"scaling": {"minReplicas": 1}}))
+    world.server.put(stranger, "persistentvolumeclaims")
+    world.change(lambda m: m["spec"].update({"cache": {"medium": "EmptyDir"}}))
     settled(world)
-    assert world.child("poddisruptionbudgets") is None
-    assert world.server.find("poddisruptionbudgets", f"{REF.namespace}/other")
+    assert world.child("persistentvolumeclaims", "-weights") is None
+    assert world.server.find("persistentvolumeclaims", f"{REF.namespace}/other")
 
 
 @pytest.mark.parametrize("plural", ["services", "deployments", "persistentvolumeclaims"])

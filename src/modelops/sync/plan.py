@@ -202,7 +202,8 @@ def _claim(
     in_place = isinstance(source, ClaimSource) or cache.claim_name is not None
     if in_place or cache.medium != "PersistentVolumeClaim":
         return None
-    return claim_spec(cache, platform, observed.child(CLAIM))
+    found = observed.child(CLAIM)
+    return claim_spec(cache, platform, found if found and observed.owns(found) else None)
 
 
 def _image(runtime: Runtime, device: Device, platform: Platform) -> str:

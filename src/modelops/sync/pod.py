@@ -14,6 +14,9 @@ from modelops.sync.plan import WEIGHTS_PATH, Plan
 USER: Final = 10001
 """The user that every image of the platform runs as."""
 
+ACCOUNT: Final = "modelops"
+"""Its name, for libraries that ask for one where the image's password file has none."""
+
 PRE_STOP_SECONDS: Final = 5
 """Time for every proxy to take a leaving replica out before its engine hears SIGTERM."""
 
@@ -22,6 +25,9 @@ STARTUP_PERIOD_SECONDS: Final = 1
 
 REVISION_LABEL: Final = f"{GROUP}/revision"
 """On every pod: tells the replicas of the current template from those of earlier ones."""
+
+EXIT_SECONDS: Final = 10
+"""Time for an engine that has drained to end by itself before it is killed."""
 
 _RESTRICTED: Final = {
     "allowPrivilegeEscalation": False,
@@ -51,7 +57,7 @@ def _pod(observed: Observed, plan: Plan) -> dict[str, Any]:
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": PRE_STOP_SECONDS + plan.spec.rollout.drain_seconds,
+        "terminationGracePeriodSeconds": _grace_seconds(plan),
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": USER,
@@ -65,6 +71,10 @@ def _pod(observed: Observed, plan: Plan) -> dict[str, Any]:
         "volumes": _volumes(observed, plan),
         **_placement(plan),
     }
+
+
+def _grace_seconds(plan: Plan) -> int:
+    return PRE_STOP_SECONDS + plan.spec.rollout.drain_seconds + EXIT_SECONDS
 
 
 def _fetch(observed: Observed, plan: Plan) -> dict[str, Any]:
@@ -96,6 +106,7 @@ def _fetch_args(observed: Observed, plan: Plan) -> list[str]:
         *(["--cache=/cache", f"--pin={_pin(observed)}"] if plan.cached else ["--source=/source"]),
         f"--link={WEIGHTS_PATH}",
         f"--formats={model.formats}",
+        f"--remote-code={model.remote_code}",
         *(["--remote-code=Allow"] if model.remote_code == "Allow" else []),
     ]
 
@@ -111,7 +122,8 @@ def _stored(plan: Plan, *, read_only: bool) -> dict[str, Any]:
 
 
 def _engine(plan: Plan) -> dict[str, Any]:
-    env = {"HOME": "/tmp", **plan.command.env} | {v.name: v.value for v in plan.spec.runtime.env}
+    own = {"HOME": "/tmp", "USER": ACCOUNT, **plan.command.env}
+    env = own | {v.name: v.value for v in plan.spec.runtime.env}
     return {
         "name": "engine",
         "image": plan.image,

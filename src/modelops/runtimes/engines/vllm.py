@@ -22,6 +22,7 @@ def _args(workload: Workload) -> tuple[str, ...]:
         "--host=0.0.0.0",
         "--port=8000",
         "--disable-uvicorn-access-log",
+        f"--shutdown-timeout={workload.spec.rollout.drain_seconds}",
     ]
     if model.formats == "SafetensorsOnly":
         args.append("--load-format=safetensors")
@@ -108,6 +109,7 @@ RUNTIME: Final = Runtime(
         "--served-model-name",
         "--host",
         "--port",
+        "--shutdown-timeout",
         "--load-format",
         "--trust-remote-code",
         "--max-model-len",

@@ -107,7 +107,7 @@ def test_a_crash_after_any_write_converges(crash: int, replicas: int, change: bo
 
 def test_what_is_not_wanted_any_more_goes(world: World) -> None:
     """A child of ours that the plan does not have is deleted; what is not ours stays."""
-    world.model()
+    world.model(scaling={"minReplicas": 0})
     settled(world)
     assert world.child("persistentvolumeclaims", "-weights")
     stranger = {

@@ -99,14 +99,5 @@ def kubeconfig(server: str, authority: Authority, user: str, pair: Pair) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def write_secret(path: Path, text: str) -> Path:
-    """Write the text for the owner's eyes only, unless it is already there."""
-    if not path.exists() or path.read_text() != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(text)
-    return path
-
-
 def _base64(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode()

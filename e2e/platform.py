@@ -8,8 +8,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2e.cluster.node import REGISTRY
+from e2e.cluster.places import Places
+from e2e.cluster.shell import step
 from e2e.kube import Kube
-from e2e.step import step
 
 ROOT = Path(__file__).parent.parent
 SYSTEM_NAMESPACE = "modelops-system"
@@ -54,11 +56,10 @@ def _local() -> tuple[Kube, dict[str, str]]:
     _module("e2e.cluster", "up")
     references = ROOT / "build" / "images.json"
     references.parent.mkdir(exist_ok=True)
-    registry = _answer("e2e.cluster", "registry")
-    _module("e2e.images", "push", "--registry", registry, "--out", str(references))
-    tools = Path(_answer("e2e.cluster", "bin"))
-    kubeconfig = Path(_answer("e2e.cluster", "kubeconfig"))
-    kube = Kube(str(tools / "kubectl"), str(tools / "helm"), kubeconfig=kubeconfig)
+    _module("e2e.images", "push", "--registry", REGISTRY, "--out", str(references))
+    places = Places.of_environment()
+    kubectl, helm = places.bin / "kubectl", places.bin / "helm"
+    kube = Kube(str(kubectl), str(helm), kubeconfig=places.kubeconfig)
     return kube, json.loads(references.read_text())
 
 
@@ -78,10 +79,3 @@ def _install(kube: Kube, images: dict[str, str]) -> None:
 
 def _module(*args: str) -> None:
     subprocess.run([sys.executable, "-m", *args], cwd=ROOT, check=True)
-
-
-def _answer(*args: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", *args], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True
-    )
-    return done.stdout.strip()

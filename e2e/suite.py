@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from e2e.cluster.shell import step
 from e2e.platform import ROOT, platform
-from e2e.step import step
 
 BIN = Path(sys.executable).parent
 PYTEST = (sys.executable, "-m", "pytest", "-q")

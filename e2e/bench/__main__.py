@@ -2,7 +2,7 @@
 
 from e2e.bench.ready import measure
 from e2e.bench.record import table
-from e2e.step import step
+from e2e.cluster.shell import step
 
 with step("kubectl apply to first token, beside the bare engine"):
     measure()

@@ -17,10 +17,10 @@ import httpx
 from e2e.bench.record import Figure, record
 from e2e.chat import stream
 from e2e.cluster.places import Places
+from e2e.cluster.shell import step
 from e2e.demo.show import prepare
 from e2e.platform import platform
 from e2e.space import Space
-from e2e.step import step
 from e2e.weights import CLAIM, PATH
 
 ROUNDS = 5

@@ -3,9 +3,9 @@
 import sys
 
 from e2e.chat import stream
+from e2e.cluster.shell import step
 from e2e.kube import Kube
 from e2e.platform import ROOT, Platform, platform
-from e2e.step import step
 from e2e.weights import manifests
 
 NAMESPACE = "modelops-demo"

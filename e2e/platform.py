@@ -1,5 +1,6 @@
 """Everything a story stands on: a cluster, the images in its registry, the chart installed."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from e2e.cluster.node import REGISTRY
 from e2e.cluster.places import Places
@@ -15,6 +17,7 @@ from e2e.kube import Kube
 
 ROOT = Path(__file__).parent.parent
 SYSTEM_NAMESPACE = "modelops-system"
+CHART = ROOT / "charts" / "modelops"
 NAMES = ("modelops", "vllm-cpu")
 VERSION = "0.1.0"
 
@@ -64,17 +67,43 @@ def _local() -> tuple[Kube, dict[str, str]]:
 
 
 def _install(kube: Kube, images: dict[str, str]) -> None:
+    """Install the chart with these images, unless that is what is installed."""
     values = {"images": {name: images[name] for name in NAMES}, "accelerator": ""}
+    digest = _digest(values)
+    if _installed(kube) == digest:
+        return
     file = ROOT / "build" / "values.json"
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(values))
+    kube.apply(namespace(SYSTEM_NAMESPACE))
     kube.run_helm(
-        "upgrade", "--install", "modelops", str(ROOT / "charts" / "modelops"),
-        "--namespace", SYSTEM_NAMESPACE, "--create-namespace",
-        "--values", str(file), "--wait", "--timeout", "300s",
+        "upgrade", "--install", "modelops", str(CHART), "--namespace", SYSTEM_NAMESPACE,
+        "--values", str(file), "--description", digest, "--wait", "--timeout", "300s",
     )  # fmt: skip
-    restricted = "pod-security.kubernetes.io/enforce=restricted"
-    kube.run("label", "--overwrite", "namespace", SYSTEM_NAMESPACE, restricted)
+
+
+def namespace(name: str) -> dict[str, Any]:
+    """Return a namespace that enforces Pod Security `restricted`."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def _digest(values: dict[str, Any]) -> str:
+    """Return the content address of the chart and its values."""
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for file in sorted(path for path in CHART.rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(CHART)}\0".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _installed(kube: Kube) -> str | None:
+    """Return the digest that the release in the cluster was installed with."""
+    listed = ["list", "-n", SYSTEM_NAMESPACE, "--deployed", "-o", "json"]
+    if not json.loads(kube.run_helm(*listed)):
+        return None
+    history = ["history", "modelops", "-n", SYSTEM_NAMESPACE, "--max", "1", "-o", "json"]
+    (newest,) = json.loads(kube.run_helm(*history))
+    return str(newest["description"])
 
 
 def _module(*args: str) -> None:

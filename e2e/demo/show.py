@@ -5,7 +5,7 @@ import sys
 from e2e.chat import stream
 from e2e.cluster.shell import step
 from e2e.kube import Kube
-from e2e.platform import ROOT, Platform, platform
+from e2e.platform import ROOT, Platform, namespace, platform
 from e2e.weights import manifests
 
 NAMESPACE = "modelops-demo"
@@ -30,20 +30,11 @@ def show() -> None:
     _say(_next(stage.kube))
 
 
-def prepare(stage: Platform, namespace: str = NAMESPACE) -> None:
+def prepare(stage: Platform, name: str = NAMESPACE) -> None:
     """Make a namespace that enforces Pod Security `restricted`, with the tiny model on a claim."""
-    stage.kube.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": {
-                "name": namespace,
-                "labels": {"pod-security.kubernetes.io/enforce": "restricted"},
-            },
-        }
-    )
-    stage.kube.apply(manifests(stage.images["vllm-cpu"]), namespace=namespace)
-    stage.kube.wait("job/tiny-llama", "condition=Complete", namespace, 600)
+    stage.kube.apply(namespace(name))
+    stage.kube.apply(manifests(stage.images["vllm-cpu"]), namespace=name)
+    stage.kube.wait("job/tiny-llama", "condition=Complete", name, 600)
 
 
 def _next(kube: Kube) -> str:

@@ -1,0 +1,36 @@
+"""What helm gives the cluster, for review."""
+
+from difflib import unified_diff
+from pathlib import Path
+
+import pytest
+
+from chart.helm import CPU, MONITORING, Helm
+
+GOLDEN = Path(__file__).parent / "golden"
+CASES = {
+    "default": (),
+    "cpu": (f"--values={CPU}",),
+    "namespaced": ("--set=watchNamespaces={team-a,team-b}", "--set=operator.replicas=2"),
+    "monitored": MONITORING,
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_chart_renders_what_was_reviewed(
+    helm: Helm, case: str, request: pytest.FixtureRequest
+) -> None:
+    """Helm renders the golden file byte for byte; the CRDs have their own test."""
+    now = helm.text("--set=crds.install=false", *CASES[case])
+    golden = GOLDEN / f"{case}.yaml"
+    if request.config.getoption("--update-golden"):
+        golden.write_text(now, encoding="utf-8")
+    before = golden.read_text(encoding="utf-8") if golden.exists() else ""
+    changes = unified_diff(before.splitlines(), now.splitlines(), "reviewed", "now", lineterm="")
+    told = "\n".join(changes)
+    assert not told, f"pytest --update-golden accepts this:\n{told}"
+
+
+def test_every_golden_file_has_its_case() -> None:
+    """No golden file outlives its case."""
+    assert {path.stem for path in GOLDEN.glob("*.yaml")} == set(CASES)

@@ -1,0 +1,215 @@
+"""The chart's rules are exactly what the code calls: neither more nor less.
+
+The code is read, not run: every call of a verb of Cluster in the controller stands in CALLS with
+the resources that it can name. A call that is not in the table, and a rule that no call needs,
+fail. That the table tells the truth is shown on a real API server by its audit log.
+"""
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from typing import Any, Final
+
+import pytest
+
+from chart.helm import NAMESPACE, ROOT, Helm, one
+from modelops.api.base import GROUP
+from modelops.api.kinds import KINDS
+from modelops.cluster import PLURALS, Cluster
+from modelops.sync.observed import CHILD_TYPES
+
+Resource = tuple[str, str]
+Permission = tuple[str, str, str]
+"""API group, resource, verb."""
+
+CONTROLLER: Final = ROOT / "src" / "modelops" / "controller"
+
+
+def builtin(api_version: str, kind: str) -> Resource:
+    """Return the resource of a built-in kind."""
+    return api_version.rpartition("/")[0], PLURALS[api_version, kind]
+
+
+KIND: Final = frozenset((GROUP, kind.plural) for kind in KINDS.values())
+STATUS: Final = frozenset((GROUP, f"{kind.plural}/status") for kind in KINDS.values())
+FINALIZERS: Final = frozenset((GROUP, f"{kind.plural}/finalizers") for kind in KINDS.values())
+CHILD: Final = frozenset(builtin(child.api_version, child.kind) for child in CHILD_TYPES)
+POD: Final = frozenset({("", "pods")})
+LOG: Final = frozenset({("", "pods/log")})
+EVENT: Final = frozenset({builtin("events.k8s.io/v1", "Event")})
+LEASE: Final = frozenset({builtin("coordination.k8s.io/v1", "Lease")})
+CRD: Final = frozenset({("apiextensions.k8s.io", "customresourcedefinitions")})
+NAMESPACES: Final = frozenset({("", "namespaces")})
+
+VERBS: Final[Mapping[str, frozenset[str]]] = {
+    "get": frozenset({"get"}),
+    "list": frozenset({"list"}),
+    "apply": frozenset({"create", "patch"}),  # an apply creates what does not exist
+    "apply_status": frozenset({"patch"}),
+    "create": frozenset({"create"}),
+    "replace": frozenset({"update"}),
+    "delete": frozenset({"delete"}),
+    "last_line": frozenset({"get"}),
+}
+CALLS: Final[Mapping[tuple[str, str], frozenset[Resource]]] = {
+    ("observe", "get"): KIND | CHILD,
+    ("observe", "list"): CHILD | POD,
+    ("observe", "last_line"): LOG,
+    ("loop", "apply"): CHILD,
+    ("loop", "apply_status"): STATUS,
+    ("loop", "create"): EVENT,
+    ("loop", "delete"): CHILD,
+    ("ticker", "list"): KIND,
+}
+LEASE_CALLS: Final[Mapping[tuple[str, str], frozenset[Resource]]] = {
+    ("election", "get"): LEASE,
+    ("election", "create"): LEASE,
+    ("election", "replace"): LEASE,
+}
+KOPF: Final = frozenset({"list", "watch"})
+
+
+def permissions(resources: Iterable[Resource], verbs: Iterable[str]) -> set[Permission]:
+    """Return every verb on every resource."""
+    return {(group, name, verb) for group, name in resources for verb in verbs}
+
+
+def called(table: Mapping[tuple[str, str], frozenset[Resource]]) -> set[Permission]:
+    """Return what the calls of a table need."""
+    needed = (permissions(resources, VERBS[call[1]]) for call, resources in table.items())
+    return set().union(*needed)
+
+
+def granted(role: Mapping[str, Any]) -> set[Permission]:
+    """Return what a role allows."""
+    rules = role["rules"]
+    each = ((g, r) for rule in rules for g in rule["apiGroups"] for r in rule["resources"])
+    assert "*" not in {part for resource in each for part in resource}
+    found = (
+        permissions([(g, r) for g in rule["apiGroups"] for r in rule["resources"]], rule["verbs"])
+        for rule in rules
+    )
+    return set().union(*found)
+
+
+WATCHED: Final = (
+    called(CALLS)
+    | permissions(KIND | CHILD, KOPF)
+    | permissions(FINALIZERS, {"update"})  # to be an owner that blocks its own deletion
+)
+
+
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    """Return the controller's modules, parsed."""
+    for path in sorted(CONTROLLER.glob("*.py")):
+        yield path.stem, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def receiver(node: ast.expr) -> str:
+    """Return the last word of what a method is called on: `self.cluster` is `cluster`."""
+    return ast.unparse(node).rpartition(".")[2].lstrip("_")
+
+
+def calls() -> set[tuple[str, str]]:
+    """Return each (module, method) that the controller calls on a cluster."""
+    return {
+        (module, node.func.attr)
+        for module, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and receiver(node.func.value) == "cluster"
+    }
+
+
+def test_every_call_is_in_the_table() -> None:
+    """The table names the calls that the controller makes, all of them and no other."""
+    assert calls() == set(CALLS) | set(LEASE_CALLS)
+
+
+def test_every_verb_is_in_the_table() -> None:
+    """Each public method of Cluster is a verb whose permissions are known."""
+    parts = {part.name for part in fields(Cluster)}
+    assert {name for name in vars(Cluster) if not name.startswith("_")} - parts == set(VERBS)
+
+
+def test_kopf_only_watches() -> None:
+    """No handler of kopf that would write to the objects is in use."""
+    used = {
+        node.attr
+        for _, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "kopf.on"
+    }
+    assert "event" in used
+    assert used <= {"startup", "cleanup", "login", "probe", "event"}
+
+
+def test_children_block_the_deletion_of_their_owner() -> None:
+    """The rule for finalizers has its reason: where it has none, it must go."""
+    source = (ROOT / "src" / "modelops" / "sync" / "render.py").read_text(encoding="utf-8")
+    assert '"blockOwnerDeletion": True' in source
+
+
+def test_the_operator_may_do_what_it_does_and_no_more(helm: Helm) -> None:
+    """Cluster-wide: the models, their children and pods, Events; and to see CRDs come."""
+    role = one(helm.objects(), "ClusterRole", "modelops-operator")
+    assert granted(role) == WATCHED | permissions(CRD, KOPF)
+
+
+def test_the_lease_is_the_operators_own(helm: Helm) -> None:
+    """Leases: in the release's namespace, and none but the operator's own once it exists."""
+    role = one(helm.objects(), "Role", "modelops-operator-lease")
+    assert role["metadata"]["namespace"] == NAMESPACE
+    assert granted(role) == called(LEASE_CALLS)
+    free = [rule["verbs"] for rule in role["rules"] if not rule.get("resourceNames")]
+    assert free == [["create"]]
+
+
+@pytest.mark.parametrize("namespace", ["team-a", "team-b"])
+def test_watched_namespaces_get_roles_instead(helm: Helm, namespace: str) -> None:
+    """With watchNamespaces each gets the same rules as a Role; cluster-wide only names are seen."""
+    objects = helm.objects("--set=watchNamespaces={team-a,team-b}")
+    whole = one(objects, "ClusterRole", "modelops-operator")
+    assert granted(whole) == permissions(CRD | NAMESPACES, KOPF)
+    (role,) = [
+        found
+        for found in objects
+        if found["kind"] == "Role" and found["metadata"]["namespace"] == namespace
+    ]
+    assert granted(role) == WATCHED
+
+
+def test_no_rule_reaches_secrets(helm: Helm) -> None:
+    """No role of the chart names Secrets: they are only referenced."""
+    roles = [found for found in helm.objects() if found["kind"] in {"Role", "ClusterRole"}]
+    named = {name for role in roles for rule in role["rules"] for name in rule["resources"]}
+    assert roles
+    assert not {name for name in named if "secret" in name}
+
+
+def test_every_role_is_bound_to_the_operator_alone(helm: Helm) -> None:
+    """Each binding has one subject, the operator's account, and names a role of the chart."""
+    objects = helm.objects("--set=watchNamespaces={team-a}")
+    names = {(o["kind"], o["metadata"]["name"]) for o in objects}
+    bindings = [found for found in objects if found["kind"].endswith("Binding")]
+    subject = {"kind": "ServiceAccount", "name": "modelops-operator", "namespace": NAMESPACE}
+    assert len(bindings) == 3
+    for binding in bindings:
+        assert binding["subjects"] == [subject]
+        assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) in names
+
+
+def test_users_get_rights_on_models_with_their_own_roles(helm: Helm) -> None:
+    """Who may edit a namespace may edit its models, who may view it may view them."""
+    objects = helm.objects()
+    edit = one(objects, "ClusterRole", "modelops-operator-edit")
+    view = one(objects, "ClusterRole", "modelops-operator-view")
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    assert {f"{prefix}admin", f"{prefix}edit"} <= set(edit["metadata"]["labels"])
+    assert f"{prefix}view" in view["metadata"]["labels"]
+    assert permissions(KIND, {"create", "delete", "get", "list", "patch", "update", "watch"}) <= (
+        granted(edit)
+    )
+    assert {verb for _, _, verb in granted(view)} == {"get", "list", "watch"}
+    assert STATUS.isdisjoint({(group, name) for group, name, _ in granted(edit)})

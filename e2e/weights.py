@@ -1,5 +1,6 @@
 """The tiny test model, put on a claim by a Job, as a user would put weights there."""
 
+import hashlib
 from typing import Any
 
 from e2e.platform import ROOT
@@ -20,6 +21,12 @@ def manifests(image: str) -> list[dict[str, Any]]:
     return [_claim(), script, _job(image)]
 
 
+def job_name(image: str) -> str:
+    """Return the Job's name; another image or script is another Job, since Jobs never change."""
+    digest = hashlib.sha256(image.encode() + SCRIPT.read_bytes()).hexdigest()
+    return f"tiny-llama-{digest[:8]}"
+
+
 def _claim() -> dict[str, Any]:
     return {
         "apiVersion": "v1",
@@ -36,7 +43,7 @@ def _job(image: str) -> dict[str, Any]:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": "tiny-llama"},
+        "metadata": {"name": job_name(image)},
         "spec": {"backoffLimit": 2, "template": {"spec": _pod(image)}},
     }
 

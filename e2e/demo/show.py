@@ -6,7 +6,7 @@ from e2e.chat import stream
 from e2e.cluster.shell import step
 from e2e.kube import Kube
 from e2e.platform import ROOT, Platform, namespace, platform
-from e2e.weights import manifests
+from e2e.weights import job_name, manifests
 
 NAMESPACE = "modelops-demo"
 EXAMPLE = ROOT / "manifests" / "examples" / "text-tiny.yaml"
@@ -33,8 +33,9 @@ def show() -> None:
 def prepare(stage: Platform, name: str = NAMESPACE) -> None:
     """Make a namespace that enforces Pod Security `restricted`, with the tiny model on a claim."""
     stage.kube.apply(namespace(name))
-    stage.kube.apply(manifests(stage.images["vllm-cpu"]), namespace=name)
-    stage.kube.wait("job/tiny-llama", "condition=Complete", name, 600)
+    image = stage.images["vllm-cpu"]
+    stage.kube.apply(manifests(image), namespace=name)
+    stage.kube.wait(f"job/{job_name(image)}", "condition=Complete", name, 600)
 
 
 def _next(kube: Kube) -> str:

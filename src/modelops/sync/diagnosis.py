@@ -73,9 +73,10 @@ def _unschedulable(replica: Replica, _: Runtime) -> Cause | None:
             "wait until whoever set its scheduling gates lifts them",
             passing=True,
         )
+    why = re.sub(_PREEMPTION, "", message, flags=re.DOTALL).rstrip(". ")
     return _without_claim(message) or Cause(
         "Unschedulable",
-        f"no node fits ({short(re.sub(_PREEMPTION, '', message, flags=re.DOTALL))})",
+        f"no node fits ({short(why)})",
         "add such a node, free one, or lower spec.resources",
         passing=True,
     )

@@ -124,11 +124,12 @@ class Replica:
         crashed = self.engine.get("lastState", {}).get("terminated") or {}
         if self.engine.get("restartCount", 0) < LOOP or not crashed:
             return False
-        lasted = _time(crashed, "finishedAt", now) - _time(crashed, "startedAt", now)
-        if lasted >= CRASH_FORGIVEN:
-            return False
         running = self.engine.get("state", {}).get("running")
-        return running is None or now - _time(running, "startedAt", now) < max(lasted, CRASH_MEMORY)
+        if running is None:
+            return True
+        lasted = _time(crashed, "finishedAt", now) - _time(crashed, "startedAt", now)
+        runs = now - _time(running, "startedAt", now)
+        return lasted < CRASH_FORGIVEN and runs < max(lasted, CRASH_MEMORY)
 
     def _container(self, field: str, name: str) -> Mapping[str, Any]:
         return next((c for c in self.status.get(field) or [] if c["name"] == name), {})

@@ -69,7 +69,16 @@ def _starting(facts: Facts, progress: Progress | None) -> Verdict:
         return _waiting("StartingEngine", "the engine loads the model", facts)
     if missing or facts.ready < facts.wanted:
         return _waiting("Pending", "waiting for a pod to start", facts)
-    return _waiting("RollingOut", "the previous version's replicas are leaving", facts)
+    return _leaving(facts)
+
+
+def _leaving(facts: Facts) -> Verdict:
+    """All that is wanted answers; something else is left."""
+    if facts.previous:
+        return _waiting("RollingOut", "replicas of the previous version are leaving", facts)
+    if len(facts.current) > facts.wanted:
+        return _waiting("ScalingDown", "replicas that are too many are leaving", facts)
+    return _waiting("Settling", "waiting for the Deployment's controller", facts)
 
 
 def _waiting(reason: str, doing: str, facts: Facts) -> Verdict:
@@ -95,6 +104,6 @@ def _count(facts: Facts) -> str:
 
 def _before(facts: Facts) -> str:
     count = facts.ready_before
-    if not count:
+    if not count or facts.ready >= facts.wanted:
         return ""
     return f"; the previous version goes on serving with {count} replica{'s' if count > 1 else ''}"

@@ -90,8 +90,8 @@ CASES = {
         world(running(), NO_GPU, wanted=2),
         "Unschedulable",
         (
-            "1 of 2 replicas; no node fits (0/2 nodes are available: 2 Insufficient nvidia.com/gpu): "
-            "add such a node, free one, or lower spec.resources"
+            "1 of 2 replicas; no node fits (0/2 nodes are available: 2 Insufficient "
+            "nvidia.com/gpu): add such a node, free one, or lower spec.resources"
         ),
     ),
     "out of memory": (

@@ -25,7 +25,7 @@ def merge(base: Json, patch: Json, key: str = "name") -> Json:
         return _merge_objects(base if isinstance(base, Mapping) else {}, patch)
     if _keyed(base, key) and _keyed(patch, key):
         return _merge_lists(base, patch, key)
-    return patch
+    return [merge(None, item) for item in patch] if isinstance(patch, list) else patch
 
 
 def _merge_objects(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,4 +42,4 @@ def _keyed(value: Json, key: str) -> bool:
 def _merge_lists(base: list[Any], patch: list[Any], key: str) -> list[Any]:
     patches = {item[key]: item for item in patch}
     known = [merge(item, patches.pop(item[key], {})) for item in base]
-    return [*known, *(merge({}, item) for item in patches.values())]
+    return [*known, *(merge(None, item) for item in patches.values())]

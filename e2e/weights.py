@@ -4,6 +4,7 @@ import hashlib
 from typing import Any
 
 from e2e.platform import ROOT
+from e2e.restricted import files, pod
 
 SCRIPT = ROOT / "runtimes" / "vllm" / "tiny_llama.py"
 CLAIM = "models"
@@ -12,13 +13,7 @@ PATH = "tiny-llama"
 
 def manifests(image: str) -> list[dict[str, Any]]:
     """Return the claim, the script and the Job that writes the model to CLAIM/PATH."""
-    script = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "tiny-llama"},
-        "data": {SCRIPT.name: SCRIPT.read_text()},
-    }
-    return [_claim(), script, _job(image)]
+    return [_claim(), files("tiny-llama", SCRIPT), _job(image)]
 
 
 def job_name(image: str) -> str:
@@ -40,46 +35,15 @@ def _claim() -> dict[str, Any]:
 
 
 def _job(image: str) -> dict[str, Any]:
+    command = ["python3", f"/script/{SCRIPT.name}", f"/models/{PATH}"]
+    mounts = {
+        "/script": {"configMap": {"name": "tiny-llama"}},
+        "/models": {"persistentVolumeClaim": {"claimName": CLAIM}},
+    }
+    writer = pod("tiny-llama", image, command, mounts=mounts)
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {"name": job_name(image)},
-        "spec": {"backoffLimit": 2, "template": {"spec": _pod(image)}},
-    }
-
-
-def _pod(image: str) -> dict[str, Any]:
-    return {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 10001,
-            "runAsGroup": 10001,
-            "fsGroup": 10001,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [
-            {
-                "name": "make",
-                "image": image,
-                "command": ["python3", f"/script/{SCRIPT.name}", f"/models/{PATH}"],
-                "env": [{"name": "HOME", "value": "/tmp"}],
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "capabilities": {"drop": ["ALL"]},
-                    "readOnlyRootFilesystem": True,
-                },
-                "volumeMounts": [
-                    {"name": "script", "mountPath": "/script"},
-                    {"name": "models", "mountPath": "/models"},
-                    {"name": "tmp", "mountPath": "/tmp"},
-                ],
-            }
-        ],
-        "volumes": [
-            {"name": "script", "configMap": {"name": "tiny-llama"}},
-            {"name": "models", "persistentVolumeClaim": {"claimName": CLAIM}},
-            {"name": "tmp", "emptyDir": {}},
-        ],
+        "spec": {"backoffLimit": 2, "template": {"spec": writer["spec"]}},
     }

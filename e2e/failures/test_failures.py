@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from e2e.kube import KubeError
+from e2e.restricted import pod
 from e2e.space import Space
 
 WITHIN_SECONDS = 30
@@ -124,31 +125,9 @@ def _pickle(space: Space) -> None:
         "import pathlib; d = pathlib.Path('/models/pickled'); d.mkdir(exist_ok=True); "
         "(d / 'config.json').write_text('{}'); (d / 'pytorch_model.bin').write_bytes(b'x' * 64)"
     )
-    overrides = {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 10001,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [
-            {
-                "name": "write",
-                "image": space.stage.images["modelops"],
-                "command": ["python3", "-c", write],
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "volumeMounts": [{"name": "models", "mountPath": "/models"}],
-            }
-        ],
-        "volumes": [{"name": "models", "persistentVolumeClaim": {"claimName": "models"}}],
-    }
-    meta = {"name": "pickle"}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": overrides}
-    space.kube.apply(pod, namespace=space.name)
+    mounts = {"/models": {"persistentVolumeClaim": {"claimName": "models"}}}
+    writer = pod("pickle", space.stage.images["modelops"], ["python3", "-c", write], mounts=mounts)
+    space.kube.apply(writer, namespace=space.name)
     space.kube.wait("pod/pickle", "jsonpath={.status.phase}=Succeeded", space.name, 60)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from e2e.restricted import files, pod
 from e2e.space import Space
 
 LOAD = Path(__file__).with_name("load.py")
@@ -61,43 +62,10 @@ def _load(space: Space) -> Iterator[dict[str, Any]]:
 
 
 def _load_manifests(space: Space) -> list[dict[str, Any]]:
-    script = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "load"},
-        "data": {"load.py": LOAD.read_text()},
-    }
-    pod = {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 10001,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [
-            {
-                "name": "load",
-                "image": space.stage.images["modelops"],
-                "command": ["python3", "/load/load.py"],
-                "args": [space.status("llama")["url"], "llama", "2"],
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-                "volumeMounts": [
-                    {"name": "load", "mountPath": "/load"},
-                    {"name": "tmp", "mountPath": "/tmp"},
-                ],
-            }
-        ],
-        "volumes": [
-            {"name": "load", "configMap": {"name": "load"}},
-            {"name": "tmp", "emptyDir": {}},
-        ],
-    }
-    meta = {"name": "load"}
-    return [script, {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": pod}]
+    command = ["python3", "/load/load.py", space.status("llama")["url"], "llama", "2"]
+    mounts = {"/load": {"configMap": {"name": "load"}}}
+    caller = pod("load", space.stage.images["modelops"], command, mounts=mounts)
+    return [files("load", LOAD), caller]
 
 
 def _until_gone(space: Space, pod: str) -> None:

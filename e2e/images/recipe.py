@@ -1,0 +1,103 @@
+"""What each image is made of, and the key that names its content."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DEBIAN_SUITE = "bookworm"
+DEBIAN_PACKAGES = ("ca-certificates", "python3")
+UV_VERSION = "0.13.9"
+KEY_DIGITS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One image: its Containerfile, the folder it sees, the files it copies and its base."""
+
+    name: str
+    containerfile: str
+    context: str
+    inputs: tuple[str, ...] = ()
+    base: str | None = None
+    facts: tuple[str, ...] = ()
+
+    def files(self, root: Path) -> Iterator[Path]:
+        """The Containerfile and each file it copies, sorted, without compiled Python."""
+        yield root / self.containerfile
+        for name in self.inputs:
+            yield from _walk(root / name)
+
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="debian",
+            containerfile="runtimes/debian/Containerfile",
+            context="runtimes/debian",
+            facts=(DEBIAN_SUITE, *DEBIAN_PACKAGES),
+        ),
+        Recipe(
+            name="modelops",
+            containerfile="operator/Containerfile",
+            context=".",
+            inputs=(
+                "README.md",
+                "operator/main.py",
+                "operator/requirements.txt",
+                "pyproject.toml",
+                "src",
+            ),
+            base="debian",
+            facts=(UV_VERSION,),
+        ),
+        Recipe(
+            name="torch-base",
+            containerfile="runtimes/torch/Containerfile",
+            context="runtimes/torch",
+            inputs=("runtimes/torch/absent_cuda.py", "runtimes/torch/requirements.txt"),
+            base="debian",
+            facts=(UV_VERSION,),
+        ),
+        Recipe(
+            name="vllm-cpu",
+            containerfile="runtimes/vllm/Containerfile",
+            context="runtimes/vllm",
+            inputs=("runtimes/vllm/requirements.txt",),
+            base="torch-base",
+            facts=(UV_VERSION,),
+        ),
+    )
+}
+PUSHED = ("modelops", "vllm-cpu")
+"""What a cluster runs; the others are only bases."""
+
+
+def lineage(name: str) -> list[Recipe]:
+    """The recipe `name` with its bases before it."""
+    recipe = RECIPES[name]
+    return [*(lineage(recipe.base) if recipe.base else []), recipe]
+
+
+def key(name: str, root: Path = ROOT) -> str:
+    """A digest of everything the image `name` is made of: equal keys, equal images."""
+    digest = hashlib.sha256()
+    for recipe in lineage(name):
+        for part in _parts(recipe, root):
+            digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()[:KEY_DIGITS]
+
+
+def _parts(recipe: Recipe, root: Path) -> Iterator[bytes]:
+    yield from (fact.encode() for fact in (recipe.name, *recipe.facts))
+    for path in recipe.files(root):
+        yield str(path.relative_to(root)).encode()
+        yield path.read_bytes()
+
+
+def _walk(path: Path) -> Iterable[Path]:
+    if path.is_file():
+        return [path]
+    return sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)

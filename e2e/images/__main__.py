@@ -3,31 +3,55 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
+from e2e.cluster.shell import ClusterError, say, step
 from e2e.images import machine
 from e2e.images.lock import lock
+from e2e.images.machine import Places
 from e2e.images.recipe import PUSHED, RECIPES, ROOT, Recipe, key, lineage
 from e2e.images.store import Store
-from e2e.step import step
 
 
-def main() -> None:
-    """The command line."""
+def main() -> int:
+    """Run one verb; 0 when it did what it says, 1 with a reason on standard error."""
     arguments = _parser().parse_args()
-    places = machine.Places.of_environment()
-    names = arguments.names or list(PUSHED)
-    if arguments.verb == "list":
-        show(Store(places))
-        return
+    places = Places.of_environment()
+    try:
+        with machine.alone(places):
+            VERBS[arguments.verb].run(places, arguments)
+    except ClusterError as error:
+        say(f"error: {error}")
+        return 1
+    return 0
+
+
+def _build(places: Places, arguments: argparse.Namespace) -> None:
     machine.prepare(places)
-    if arguments.verb == "lock":
-        lock(places)
-        return
-    build(Store(places), names)
-    if arguments.verb == "push":
-        references = push(Store(places), names, arguments.registry)
-        _write(references, arguments.out)
+    build(Store(places), arguments.names or list(PUSHED))
+
+
+def _push(places: Places, arguments: argparse.Namespace) -> None:
+    _build(places, arguments)
+    references = push(Store(places), arguments.names or list(PUSHED), arguments.registry)
+    text = json.dumps(references, indent=2) + "\n"
+    if arguments.out is None:
+        sys.stdout.write(text)
+    else:
+        arguments.out.write_text(text)
+
+
+def _list(places: Places, arguments: argparse.Namespace) -> None:
+    built = {(image.name, image.key): image.size for image in Store(places).images()}
+    for name in arguments.names or RECIPES:
+        print(f"{name}:{key(name)}  {built.get((name, key(name)), 'not built')}")
+
+
+def _lock(places: Places, _: argparse.Namespace) -> None:
+    machine.prepare(places)
+    lock(places)
 
 
 def build(store: Store, names: list[str]) -> None:
@@ -47,14 +71,6 @@ def push(store: Store, names: list[str], registry: str) -> dict[str, str]:
     return references
 
 
-def show(store: Store) -> None:
-    """Prints the images of the project and whether they are built as the files are now."""
-    built = {(image.name, image.key): image.bytes for image in store.images()}
-    for name in RECIPES:
-        size = built.get((name, key(name)))
-        print(f"{name}:{key(name)}  {size or 'not built'}")
-
-
 def _context(store: Store, recipe: Recipe) -> Path:
     if recipe.name != "debian":
         return ROOT / recipe.context
@@ -62,33 +78,42 @@ def _context(store: Store, recipe: Recipe) -> Path:
     return store.places.rootfs
 
 
-def _write(references: dict[str, str], out: Path | None) -> None:
-    text = json.dumps(references, indent=2) + "\n"
-    if out is None:
-        sys.stdout.write(text)
-    else:
-        out.write_text(text)
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python3 -m e2e.images", description=__doc__)
-    verbs = parser.add_subparsers(dest="verb", required=True)
-    for verb, says in VERBS.items():
-        one = verbs.add_parser(verb, help=says)
-        one.add_argument("names", nargs="*", metavar="NAME")
-        if verb == "push":
+    parser = argparse.ArgumentParser(
+        prog="python3 -m e2e.images", description="The project's container images."
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, verb in VERBS.items():
+        one = verbs.add_parser(name, help=verb.says, description=verb.says)
+        one.add_argument(
+            "names", nargs="*", metavar="NAME", help="all that a cluster runs, if none"
+        )
+        if name == "push":
             one.add_argument("--registry", required=True, metavar="HOST:PORT")
             one.add_argument("--out", type=Path, help="write the references by digest here")
     return parser
 
 
+def _name(given: str) -> str:
+    if given in RECIPES:
+        return given
+    raise argparse.ArgumentTypeError(f"no image is named {given}; there are {', '.join(RECIPES)}")
+
+
+class Verb(NamedTuple):
+    """One verb of the command line: what it does, and what it says it does."""
+
+    run: Callable[[Places, argparse.Namespace], None]
+    says: str
+
+
 VERBS = {
-    "build": "build what is not built yet",
-    "push": "build, then push what the registry lacks",
-    "list": "say which images are built as the files are now",
-    "lock": "choose the newest versions that the requirements allow and record their hashes",
+    "build": Verb(_build, "build what is not built as the files are now"),
+    "push": Verb(_push, "build, then push what the registry lacks"),
+    "list": Verb(_list, "say which images are built as the files are now"),
+    "lock": Verb(_lock, "choose the newest versions allowed and record their hashes"),
 }
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

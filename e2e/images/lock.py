@@ -1,8 +1,8 @@
 """Records which packages go into the images: exact versions, with hashes."""
 
-from e2e.images.machine import Places, run
+from e2e.cluster.shell import run, step
+from e2e.images.machine import Places
 from e2e.images.recipe import ROOT
-from e2e.step import step
 
 PLATFORM = ("--python-version", "3.11", "--python-platform", "x86_64-unknown-linux-gnu")
 SHAPE = ("--generate-hashes", "--no-emit-index-url", "--no-header", "--no-annotate", "--quiet")
@@ -26,7 +26,7 @@ GPU_ONLY = (
     "nvidia-nvtx",
     "triton",
 )
-"""What PyTorch asks for and a CPU never calls; nvidia-cuda-runtime stays, to say there is no GPU."""
+"""What PyTorch asks for and a CPU never calls; nvidia-cuda-runtime stays: it finds no GPU."""
 
 LOCKS = {
     "operator/requirements.txt": ("pyproject.toml",),

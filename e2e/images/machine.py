@@ -1,18 +1,19 @@
 """What the machine brings to a build: Debian packages, uv, and its own network settings."""
 
 import configparser
+import fcntl
 import os
 import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2e.cluster.debian import install
+from e2e.cluster.shell import run, step
 from e2e.images.recipe import DEBIAN_PACKAGES, DEBIAN_SUITE, UV_VERSION
-from e2e.step import step
 
-PACKAGES = {"buildah": "buildah", "skopeo": "skopeo", "mmdebstrap": "mmdebstrap"}
-VENV_PACKAGE = "python3-venv"
+PACKAGES = ("buildah", "mmdebstrap", "skopeo")
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 UV_WRAPPER = """\
 #!/bin/sh
@@ -51,19 +52,18 @@ class Places:
         return self.cache / "rootfs"
 
 
-def run(*command: str | Path, stdin: str = "") -> str:
-    """What `command` prints; exits with its last words when it fails."""
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-    if done.returncode:
-        words = "\n".join((done.stderr or done.stdout).splitlines()[-20:])
-        sys.exit(f"`{' '.join(map(str, command))}` exited with {done.returncode}:\n{words}")
-    return done.stdout
+@contextmanager
+def alone(places: Places) -> Iterator[None]:
+    """Holds the store, so that two builds of the same image do the work once."""
+    places.cache.mkdir(parents=True, exist_ok=True)
+    with (places.cache / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def prepare(places: Places) -> None:
     """Installs what builds need and writes the folder they see; quick when all is there."""
-    missing = [package for command, package in PACKAGES.items() if not shutil.which(command)]
-    _install(missing)
+    install(PACKAGES)
     if not places.uv.exists():
         _install_uv(places)
     places.build.mkdir(parents=True, exist_ok=True)
@@ -76,27 +76,12 @@ def prepare(places: Places) -> None:
     shutil.copy2(CERTIFICATES, places.build / "certificates.crt")
 
 
-def _install(packages: list[str]) -> None:
-    if not packages:
-        return
-    if os.geteuid() != 0:
-        sys.exit(f"packages are missing; as root: apt-get install {' '.join(packages)}")
-    with step(f"install {', '.join(packages)}"):
-        run("apt-get", "update", "-qq")
-        run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages)
-
-
 def _install_uv(places: Places) -> None:
     folder = places.uv.parents[1]
-    _install([VENV_PACKAGE] if not _has_venv() else [])
+    install(("python3-venv",))
     with step(f"install uv {UV_VERSION}"):
         run("/usr/bin/python3", "-m", "venv", folder)
         run(folder / "bin/pip", "install", "-q", f"uv=={UV_VERSION}")
-
-
-def _has_venv() -> bool:
-    probe = ("/usr/bin/python3", "-c", "import ensurepip")
-    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
 
 def apt_settings() -> str:

@@ -7,7 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.images.machine import Places, run
+from e2e.cluster.shell import ClusterError, run
+from e2e.images.machine import Places
 from e2e.images.recipe import ROOT, Recipe, key
 
 
@@ -17,7 +18,7 @@ class Image:
 
     name: str
     key: str
-    bytes: int
+    size: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Store:
         environment = os.environ | {"BUILDAH_ISOLATION": "chroot"}
         done = subprocess.run(command, env=environment, stdout=sys.stderr, check=False)
         if done.returncode:
-            sys.exit(f"building {recipe.name} failed: the lines above say why")
+            raise ClusterError(f"building {recipe.name} failed: the lines above say why")
 
     def push(self, name: str, registry: str) -> str:
         """Pushes the image unless the registry has it; returns its reference by digest."""

@@ -65,12 +65,14 @@ def version_script(absent: dict[str, str]) -> str:
     nodes = defaultdict(list)
     for name, version in sorted(absent.items()):
         nodes[version].append(f"{name};")
-    return "\n".join(f'{node} {{ {" ".join(names)} }};' for node, names in nodes.items() if node)
+    return "\n".join(f"{node} {{ {' '.join(names)} }};" for node, names in nodes.items() if node)
 
 
 def assembly(absent: Iterable[str]) -> str:
     """The source of the stand-in: all functions are one."""
-    labels = "".join(f".globl {name}\n.type {name}, @function\n{name}:\n" for name in sorted(absent))
+    labels = "".join(
+        f".globl {name}\n.type {name}, @function\n{name}:\n" for name in sorted(absent)
+    )
     head = '.section .note.GNU-stack, "", @progbits\n.text\n'
     return f"{head}{labels}mov ${CUDA_ERROR_NO_DEVICE}, %eax\nret\n"
 
@@ -111,8 +113,10 @@ def main() -> None:
     for name in names:
         (folder / name).symlink_to(STAND_IN)
     holes = sum(map(punch, libraries))
-    print(f"{STAND_IN} has {len(absent)} functions and stands in for {', '.join(sorted(names))}")
-    print(f"{holes / 1e6:.0f} MB of device code became holes")
+    sys.stderr.write(
+        f"{STAND_IN} has {len(absent)} functions and stands in for {', '.join(sorted(names))}\n"
+        f"{holes / 1e6:.0f} MB of device code became holes\n"
+    )
 
 
 if __name__ == "__main__":

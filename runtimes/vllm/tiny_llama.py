@@ -88,7 +88,10 @@ def shapes() -> dict[str, tuple[int, ...]]:
         for index in range(LAYERS)
         for name, shape in layer.items()
     }
-    return {"model.embed_tokens.weight": (VOCABULARY, HIDDEN), "model.norm.weight": (HIDDEN,)} | layers
+    return {
+        "model.embed_tokens.weight": (VOCABULARY, HIDDEN),
+        "model.norm.weight": (HIDDEN,),
+    } | layers
 
 
 def weights(seed: int) -> dict[str, NDArray[np.float16]]:

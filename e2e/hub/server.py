@@ -24,12 +24,13 @@ _BLOCK = 64 * 1024
 
 @dataclass(frozen=True)
 class Served:
-    """One answer: what was asked, how it went, how many bytes of a file went out."""
+    """One answer: what was asked, how it went, which bytes of a file went out."""
 
     method: str
     path: str
     status: int
     sent: int = 0
+    first: int = 0
 
 
 @dataclass
@@ -162,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
                 "Content-Length": "0",
             },
         )
-        self._record(HTTPStatus.FOUND, 0)
+        self._record(HTTPStatus.FOUND)
 
     def _content(self, repository: Repository, entry: Entry) -> None:
         wanted = _RANGE.fullmatch(self.headers.get("Range", ""))
@@ -197,7 +198,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         finally:
             self.close_connection |= sent != end - first
-            self._record(status if self.command == "GET" else HTTPStatus.NO_CONTENT, sent)
+            self._record(status if self.command == "GET" else HTTPStatus.NO_CONTENT, sent, first)
 
     def _json(self, status: int, value: dict[str, Any], **headers: str) -> None:
         content = json.dumps(value).encode()
@@ -205,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._head(status, length | headers)
         if self.command == "GET":
             self.wfile.write(content)
-        self._record(status, 0)
+        self._record(status)
 
     def _error(self, status: int, code: str | None, message: str) -> None:
         headers = {"X-Error-Message": message} | ({"X-Error-Code": code} if code else {})
@@ -217,8 +218,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
 
-    def _record(self, status: int, sent: int) -> None:
-        self.hub.record(Served(self.command, unquote(urlsplit(self.path).path), status, sent))
+    def _record(self, status: int, sent: int = 0, first: int = 0) -> None:
+        path = unquote(urlsplit(self.path).path)
+        self.hub.record(Served(self.command, path, status, sent, first))
 
 
 def _chunks(file: Path, first: int, end: int) -> Iterator[bytes]:

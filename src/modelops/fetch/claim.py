@@ -44,11 +44,16 @@ def _folder(source: ClaimSource, mount: Path) -> Path:
 
 def _records(folder: Path, mount: Path) -> Iterator[Record]:
     root = mount.resolve()
-    for parent, _, names in os.walk(folder):
-        for name in names:
+    for parent, folders, names in os.walk(folder):
+        folders[:] = filter(_shown, folders)
+        for name in filter(_shown, names):
             path = Path(parent) / name
             relative = path.relative_to(folder).as_posix()
             yield Record(relative, _size(path, root, relative))
+
+
+def _shown(name: str) -> bool:
+    return not name.startswith(".")
 
 
 def _size(path: Path, root: Path, relative: str) -> int:

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any, Final
 
 from botocore import UNSIGNED
@@ -22,7 +22,11 @@ from modelops.registry.uri import S3Source
 _CHUNK: Final = 128 * 1024
 _MD5: Final = re.compile(r"[0-9a-f]{32}")
 _NOT_FOUND: Final = frozenset({404})
-_REFUSED: Final = frozenset({400, 401, 403})
+_REFUSED: Final = frozenset({401, 403})
+_BAD_KEYS: Final = frozenset(
+    {"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "XAdminUserNotFound"}
+)
+"""Codes that services send with other statuses than 401 and 403."""
 _CHANGED: Final = frozenset({409, 412})
 _REGION: Final = "us-east-1"
 
@@ -40,12 +44,13 @@ class S3Store:
     def listing(self) -> Listing:
         """Return the objects below the prefix with the checksums of SHA256SUMS, or their tags."""
         with self._failures():
-            self._tags, records = {}, [self._listed(each) for each in self._objects()]
+            objects = tuple(self._objects())
+            self._tags = {self._path(each): each.get("ETag", "") for each in objects}
             self._sums = self._author_sums()
         check_listed(self._sums, self._tags)
-        if not records:
+        if not objects:
             raise _not_found(f"there is nothing below {self._source}/")
-        return Listing(tuple(self._best(record) for record in records))
+        return Listing(tuple(map(self._record, objects)))
 
     def summed(self, record: Record) -> Record:
         """Return the record with the object's own sha256, or its MD5 where the tag is one."""
@@ -60,7 +65,7 @@ class S3Store:
         wanted = {"Range": f"bytes={offset}-"} if offset else {}
         with self._failures():
             answer = self._client.get_object(**self._object(record.path), **wanted)
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 yield from body.iter_chunks(_CHUNK)
 
     def _objects(self) -> Iterator[dict[str, Any]]:
@@ -70,13 +75,12 @@ class S3Store:
         for page in pages:
             yield from (each for each in page.get("Contents", ()) if not each["Key"].endswith("/"))
 
-    def _listed(self, each: Mapping[str, Any]) -> Record:
-        path = each["Key"].removeprefix(f"{self._source.prefix}/")
-        self._tags[path] = each.get("ETag", "")
-        return Record(path, each["Size"], f"etag:{self._tags[path]}")
+    def _path(self, each: Mapping[str, Any]) -> str:
+        return str(each["Key"]).removeprefix(f"{self._source.prefix}/")
 
-    def _best(self, record: Record) -> Record:
-        return record.summed(self._sums.get(record.path, record.checksum))
+    def _record(self, each: Mapping[str, Any]) -> Record:
+        path = self._path(each)
+        return Record(path, each["Size"], self._sums.get(path, f"etag:{self._tags[path]}"))
 
     def _author_sums(self) -> Mapping[str, str]:
         if SUMS not in self._tags:
@@ -103,10 +107,10 @@ class S3Store:
     def _failure(self, error: ClientError) -> Failure:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         code = error.response["Error"].get("Code", status)
+        if status in _REFUSED or code in _BAD_KEYS:
+            return self._forbidden(f"the S3 service refuses {self._source} ({code})")
         if status in _NOT_FOUND:
             return _not_found(f"{self._source} does not exist ({code})")
-        if status in _REFUSED:
-            return self._forbidden(f"the S3 service refuses {self._source} ({code})")
         if status in _CHANGED:
             return _changed(self._source)
         return Unreachable(f"the S3 service answers with status {status} ({code})")

@@ -9,7 +9,8 @@ from modelops.fetch.cache import link
 from modelops.fetch.events import Events
 from modelops.fetch.order import Order
 from modelops.registry.address import digest
-from modelops.registry.uri import ClaimSource, parse_uri
+from modelops.registry.failure import Failure
+from modelops.registry.uri import URI_HELP, ClaimSource, Source, parse_uri
 
 
 def work(
@@ -20,12 +21,19 @@ def work(
     Raises Failure when they cannot be had; what was fetched by then is kept for the next time.
     """
     begin = clock()
-    source = parse_uri(order.uri)
+    source = _source(order.uri)
     if isinstance(source, ClaimSource):
         done = _in_place(order, source)
     else:
         done = remote.provide(order, source, events)
     return {"event": "done", **done, "seconds": round(clock() - begin, 3)}
+
+
+def _source(uri: str) -> Source:
+    try:
+        return parse_uri(uri)
+    except ValueError as error:
+        raise Failure("WeightsNotFound", f"{uri!r} is not a model URI", URI_HELP) from error
 
 
 def _in_place(order: Order, source: ClaimSource) -> dict[str, Any]:

@@ -29,9 +29,15 @@ class Helm:
         """Return what helm's linter says; raises when it finds an error."""
         return self._run("lint", str(CHART), *options)
 
-    def text(self, *options: str) -> str:
+    def package(self, folder: Path) -> Path:
+        """Return the chart as the one file that registries hold."""
+        self._run("package", str(CHART), f"--destination={folder}")
+        (packed,) = folder.glob("*.tgz")
+        return packed
+
+    def text(self, *options: str, chart: Path = CHART) -> str:
         """Return the chart as helm renders it; raises with helm's words when it refuses."""
-        return self._run("template", "modelops", str(CHART), f"--namespace={NAMESPACE}", *options)
+        return self._run("template", "modelops", str(chart), f"--namespace={NAMESPACE}", *options)
 
     def objects(self, *options: str) -> list[Manifest]:
         """Return the chart's objects."""

@@ -34,3 +34,8 @@ def test_the_chart_renders_what_was_reviewed(
 def test_every_golden_file_has_its_case() -> None:
     """No golden file outlives its case."""
     assert {path.stem for path in GOLDEN.glob("*.yaml")} == set(CASES)
+
+
+def test_a_packaged_chart_is_whole(helm: Helm, tmp_path: Path) -> None:
+    """The chart as a file, without the repository around it, renders the same, CRDs included."""
+    assert helm.text(*MONITORING, chart=helm.package(tmp_path)) == helm.text(*MONITORING)

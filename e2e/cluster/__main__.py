@@ -2,16 +2,20 @@
 
 import argparse
 import fcntl
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from e2e.cluster.apiserver import ControlPlane
 from e2e.cluster.health import Health
 from e2e.cluster.local import LocalCluster
 from e2e.cluster.places import Places
 from e2e.cluster.shell import ClusterError, say, step
 from e2e.cluster.teardown import purge
 
+ENDINGS = (signal.SIGINT, signal.SIGTERM)
 EPILOG = """\
 Everything that can be rebuilt is kept in MODELOPS_CACHE (default ~/.cache/modelops), the running
 state in MODELOPS_STATE (default /var/lib/modelops-local). Needs Debian 12 or later, and root.
@@ -48,7 +52,21 @@ def _parser() -> argparse.ArgumentParser:
     gpu = commands.add_parser("gpu", help=text, description=text)
     gpu.add_argument("count", metavar="N", type=int)
     gpu.set_defaults(run=_gpu)
+    text = "run only etcd and kube-apiserver on loopback until interrupted; print the kubeconfig"
+    alone = commands.add_parser("apiserver", help=text, description=text)
+    alone.add_argument("--dir", type=Path, help="where data and keys go (default: a new one in /tmp)")
+    alone.add_argument("--port", type=int, default=0, help="default: a free one")
+    alone.add_argument("--audit", type=Path, metavar="FILE", help="log every request, as JSON lines")
+    alone.set_defaults(run=_apiserver)
     return parser
+
+
+def _apiserver(_: LocalCluster, arguments: argparse.Namespace) -> None:
+    control_plane = ControlPlane.create(arguments.dir, arguments.port, arguments.audit)
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
+    with control_plane:
+        print(control_plane.kubeconfig, flush=True)
+        signal.sigwait(ENDINGS)
 
 
 def _gpu(cluster: LocalCluster, arguments: argparse.Namespace) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 from e2e.cluster import network, node
 from e2e.cluster.configuration import ENDPOINT
+from e2e.cluster.containerd import ctr
 from e2e.cluster.daemon import Supervisor
-from e2e.cluster.image import ctr
 from e2e.cluster.places import Places
 from e2e.cluster.shell import ClusterError
 

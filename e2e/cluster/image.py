@@ -9,9 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from e2e.cluster.places import Places
-from e2e.cluster.shell import run
-
 
 @dataclass(frozen=True, slots=True)
 class ScratchImage:
@@ -58,18 +55,3 @@ def _tar(files: Mapping[str, bytes], links: Mapping[str, str]) -> bytes:
             entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, target, 0o777
             tar.addfile(entry)
     return buffer.getvalue()
-
-
-def ctr(places: Places, *argv: str | Path) -> str:
-    """Run containerd's own client in the namespace Kubernetes uses."""
-    return run("ctr", "--address", places.containerd_socket, "--namespace", "k8s.io", *argv)
-
-
-def load(places: Places, image: ScratchImage) -> None:
-    """Put the image into containerd."""
-    draft = places.run / "image.tar"
-    draft.write_bytes(archive(image))
-    try:
-        ctr(places, "images", "import", draft)
-    finally:
-        draft.unlink()

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from e2e.cluster import addons, debian, golang, network, node
 from e2e.cluster.configuration import Configuration
+from e2e.cluster.containerd import forget_containers, images, load
 from e2e.cluster.daemon import Daemon, Supervisor
 from e2e.cluster.health import Health
-from e2e.cluster.image import ctr, load
 from e2e.cluster.places import Places
 from e2e.cluster.shell import run, say, step, wait_until
 from e2e.cluster.teardown import Teardown
@@ -32,7 +32,7 @@ class LocalCluster:
         configuration = Configuration.write(self.places)
         network.up(self.places.state / "ip_forward")
         self._start("containerd and the registry", configuration.runtime(), Health.containerd)
-        self._load_images()
+        self._prepare_containerd()
         control_plane = (configuration.etcd(), configuration.apiserver())
         self._start("etcd and the apiserver", control_plane, Health.api)
         self._ensure(configuration.workers())
@@ -73,8 +73,10 @@ class LocalCluster:
             with step(f"starting {what}"):
                 wait_until(lambda: ready(Health(self.places)), 120, f"{what} answer")
 
-    def _load_images(self) -> None:
-        have = set(ctr(self.places, "images", "ls", "-q").split())
+    def _prepare_containerd(self) -> None:
+        if not (self.places.state / "etcd").exists():
+            forget_containers(self.places)  # a new cluster knows none of an earlier one's
+        have = images(self.places)
         for image in addons.images(self.places):
             if image.name not in have:
                 with step(f"loading {image.name}"):

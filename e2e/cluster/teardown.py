@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import network, node
+from e2e.cluster.containerd import forget_containers
 from e2e.cluster.daemon import Supervisor
-from e2e.cluster.image import ctr
 from e2e.cluster.places import Places
 from e2e.cluster.shell import ClusterError, run, wait_until
 
@@ -38,10 +38,11 @@ class Teardown:
             supervisor.stop(name, grace_seconds=0)
         self._end_pods()
         if supervisor.running("containerd"):
-            self._forget_containers()
+            with suppress(ClusterError):  # `up` tries again before it starts the kubelet
+                forget_containers(self.places)
         supervisor.stop("containerd")
         self._end_shims()
-        self._unmount()
+        _unmount_below(self.places.state)
         network.down(self.places.state / "ip_forward")
         self._remove_files()
 
@@ -53,17 +54,6 @@ class Teardown:
         for tree in trees:
             _remove_cgroup(tree)
 
-    def _forget_containers(self) -> None:
-        """Drop containers and their writable layers from the store that `down` keeps."""
-        containers = ctr(self.places, "containers", "ls", "-q").split()
-        tasks = ctr(self.places, "tasks", "ls", "-q").split()
-        if tasks:
-            with suppress(ClusterError):  # a shim that just lost its process may be gone already
-                ctr(self.places, "tasks", "rm", "--force", *tasks)
-        if containers:
-            with suppress(ClusterError):
-                ctr(self.places, "containers", "rm", *containers)
-
     def _end_shims(self) -> None:
         wait_until(lambda: not _kill(self._shims()), 30, "every containerd shim has ended")
 
@@ -74,11 +64,6 @@ class Teardown:
             for pid, argv in _processes()
             if argv[0].endswith(b"containerd-shim-runc-v2") and socket in argv
         ]
-
-    def _unmount(self) -> None:
-        for point in reversed(_mount_points()):
-            if Path(point).is_relative_to(self.places.state):
-                run("umount", "--lazy", point)
 
     def _remove_files(self) -> None:
         for name in ("sandboxes", "containers"):
@@ -100,6 +85,7 @@ class Teardown:
 def purge(places: Places) -> None:
     """Remove the cache too."""
     Teardown(places).down()
+    _unmount_below(places.cache)  # an image builder keeps its store mounted
     _remove_tree(places.cache)
 
 
@@ -140,6 +126,12 @@ def _removed(folders: list[Path]) -> bool:
         with suppress(OSError):
             folder.rmdir()
     return not any(folder.exists() for folder in folders)
+
+
+def _unmount_below(folder: Path) -> None:
+    for point in reversed(_mount_points()):
+        if Path(point).is_relative_to(folder):
+            run("umount", "--lazy", point)
 
 
 def _mount_points() -> list[str]:

@@ -48,17 +48,29 @@ def _parser() -> argparse.ArgumentParser:
         ("purge", _purge, "down, then remove the cache"),
     ):
         commands.add_parser(name, help=text, description=text).set_defaults(run=function)
+    _add_gpu(commands)
+    _add_apiserver(commands)
+    return parser
+
+
+def _add_gpu(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     text = "make the node offer N fake nvidia.com/gpu, for scheduling tests"
     gpu = commands.add_parser("gpu", help=text, description=text)
     gpu.add_argument("count", metavar="N", type=int)
     gpu.set_defaults(run=_gpu)
+
+
+def _add_apiserver(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     text = "run only etcd and kube-apiserver on loopback until interrupted; print the kubeconfig"
     alone = commands.add_parser("apiserver", help=text, description=text)
-    alone.add_argument("--dir", type=Path, help="where data and keys go (default: a new one in /tmp)")
+    alone.add_argument(
+        "--dir", type=Path, help="where data and keys go (default: a new one in /tmp)"
+    )
     alone.add_argument("--port", type=int, default=0, help="default: a free one")
-    alone.add_argument("--audit", type=Path, metavar="FILE", help="log every request, as JSON lines")
+    alone.add_argument(
+        "--audit", type=Path, metavar="FILE", help="log every request, as JSON lines"
+    )
     alone.set_defaults(run=_apiserver)
-    return parser
 
 
 def _apiserver(_: LocalCluster, arguments: argparse.Namespace) -> None:

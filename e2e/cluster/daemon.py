@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,7 +41,7 @@ class Supervisor:
     def ensure(self, daemon: Daemon) -> bool:
         """Make the daemon run as described; True when it had to be (re)started."""
         record = self._record(daemon.name)
-        if record and record["digest"] == daemon.digest and _alive(record):
+        if record is not None and record["digest"] == daemon.digest and _alive(record):
             return False
         self.stop(daemon.name)
         self._start(daemon)
@@ -49,7 +50,7 @@ class Supervisor:
     def running(self, name: str) -> bool:
         """Whether the process of this name is the one we started, and alive."""
         record = self._record(name)
-        return bool(record) and _alive(record)
+        return record is not None and _alive(record)
 
     def names(self) -> list[str]:
         """Every daemon that was started and not stopped."""
@@ -58,7 +59,7 @@ class Supervisor:
     def stop(self, name: str, grace_seconds: float = 10.0) -> None:
         """End the process (SIGTERM, then SIGKILL after the grace) and forget it."""
         record = self._record(name)
-        if record and _alive(record):
+        if record is not None and _alive(record):
             _end(int(record["pid"]), grace_seconds)
         (self.pids / f"{name}.pid").unlink(missing_ok=True)
 
@@ -132,7 +133,5 @@ def _end(pid: int, grace_seconds: float) -> None:
 
 
 def _reap(pid: int) -> None:
-    try:
+    with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass

@@ -44,9 +44,7 @@ KUBECTL = _kubernetes("kubectl")
 ETCD = Binary("etcd", "etcd", "go.etcd.io/etcd/server/v3", "v3.6.8")
 COREDNS = Binary("coredns", "addons", "./coredns", "v1.15.0")
 HELM = Binary("helm", "helm", "helm.sh/helm/v4/cmd/helm", "v4.3.1")
-VERSITYGW = Binary(
-    "versitygw", "versitygw", "github.com/versity/versitygw/cmd/versitygw", "v1.8.0"
-)
+VERSITYGW = Binary("versitygw", "versitygw", "github.com/versity/versitygw/cmd/versitygw", "v1.8.0")
 PAUSE = Binary("pause", "pause", ".", "v1")
 VOLUMES = Binary("volumes", "addons", "./volumes", "v1")
 

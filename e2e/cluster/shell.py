@@ -58,7 +58,9 @@ def run(
             words, cwd=cwd, env=env, input=stdin, text=True, capture_output=True, check=False
         )
     except FileNotFoundError as error:
-        raise ClusterError(f"{words[0]} is not installed; run `python3 -m e2e.cluster up`") from error
+        raise ClusterError(
+            f"{words[0]} is not installed; run `python3 -m e2e.cluster up`"
+        ) from error
     if result.returncode:
         raise ClusterError(_failure(words, result))
     return result.stdout

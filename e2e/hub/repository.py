@@ -54,6 +54,17 @@ class Entry:
             **({"lfs": large} if self.sha256 else {}),
         }
 
+    def leaf(self) -> dict[str, Any]:
+        """Return the entry as the API tells it in a tree."""
+        large = {"oid": self.sha256, "size": self.size, "pointerSize": 134}
+        return {
+            "type": "file",
+            "path": self.path,
+            "size": self.size,
+            "oid": self.blob_id,
+            **({"lfs": large} if self.sha256 else {}),
+        }
+
     def _hash(self, kind: str, prefix: str) -> str:
         state = self.file.stat()
         return _hash(self.file, kind, prefix, state.st_size, state.st_mtime_ns)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from e2e.hub.repository import Entry, Repository
@@ -17,6 +17,7 @@ Body = Callable[[str, Iterator[bytes]], Iterator[bytes]]
 """Changes a file's bytes on their way out: (path, chunks) -> chunks."""
 
 _INFO = re.compile(r"/api/models/(?P<name>[^/]+/[^/]+)(?:/revision/(?P<revision>.+))?")
+_TREE = re.compile(r"/api/models/(?P<name>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)")
 _FILE = re.compile(r"(?P<cdn>/cdn)?/(?P<name>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
 _RANGE = re.compile(r"bytes=(?P<first>\d+)-(?P<last>\d*)")
 _BLOCK = 64 * 1024
@@ -48,8 +49,7 @@ class Hub:
     def __post_init__(self) -> None:
         """Listen."""
         handler = type("Handler", (_Handler,), {"hub": self})
-        self._server = ThreadingHTTPServer((self.host, self.port), handler)
-        self._server.daemon_threads = True
+        self._server = _Server((self.host, self.port), handler)
 
     def __enter__(self) -> Self:
         """Serve in a thread until the end of the block."""
@@ -84,6 +84,13 @@ class Hub:
         return sum(each.status in {200, 206} and each.path.endswith(path) for each in self.served)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of clients that went away."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     hub: Hub
     protocol_version = "HTTP/1.1"
@@ -93,6 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(url.path)
         if info := _INFO.fullmatch(path):
             self._info(info["name"], info["revision"] or "main", parse_qs(url.query))
+        elif tree := _TREE.fullmatch(path):
+            self._tree(tree["name"], tree["revision"])
         elif file := _FILE.fullmatch(path):
             self._file(file["name"], file["revision"], file["path"], cdn=bool(file["cdn"]))
         elif path == "/health":
@@ -110,6 +119,11 @@ class _Handler(BaseHTTPRequestHandler):
         if repository:
             blobs = query.get("blobs", ["false"])[0].lower() in {"true", "1"}
             self._json(HTTPStatus.OK, repository.describe(blobs=blobs))
+
+    def _tree(self, name: str, revision: str) -> None:
+        repository = self._allowed(name, revision)
+        if repository:
+            self._json(HTTPStatus.OK, [entry.leaf() for entry in repository.entries])
 
     def _file(self, name: str, revision: str, path: str, *, cdn: bool) -> None:
         repository = self._allowed(name, revision)
@@ -156,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._head(
             HTTPStatus.FOUND,
             {
-                "Location": f"{self.hub.url}{path}",
+                "Location": f"http://{self.headers['Host']}{path}",
                 "X-Repo-Commit": repository.commit,
                 "X-Linked-Etag": f'"{entry.etag}"',
                 "X-Linked-Size": str(entry.size),
@@ -200,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection |= sent != end - first
             self._record(status if self.command == "GET" else HTTPStatus.NO_CONTENT, sent, first)
 
-    def _json(self, status: int, value: dict[str, Any], **headers: str) -> None:
+    def _json(self, status: int, value: object, **headers: str) -> None:
         content = json.dumps(value).encode()
         length = {"Content-Type": "application/json", "Content-Length": str(len(content))}
         self._head(status, length | headers)

@@ -31,7 +31,7 @@ class HubStore:
         self._source = source
         known = endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
         self._endpoint = known.rstrip("/")
-        self._token = os.environ.get("HF_TOKEN") or False
+        self._token = os.environ.get("HF_TOKEN", "").strip() or False
         self._timeout = httpx2.Timeout(patience.stall_seconds, connect=patience.connect_seconds)
         self._commit: str | None = None
 

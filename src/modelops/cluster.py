@@ -31,6 +31,9 @@ PLURALS: Final = MappingProxyType(
 )
 """How the API server spells each (apiVersion, kind) in a path."""
 
+_UNTYPED: Final = "failed to create typed patch object"
+"""How the API server speaks of fields that a schema does not know; it sends 500 with it."""
+
 TIMEOUT: Final = ClientTimeout(total=30, sock_connect=10)
 PAGE: Final = 500
 """Objects in one answer of a list."""
@@ -224,6 +227,8 @@ def _resource(path: str) -> str:
 def error(answer: Answer) -> ClusterError:
     """Return the error that an answer stands for, with the API server's sentence."""
     message = _message(answer)
+    if message.startswith(_UNTYPED):
+        return Invalid(message)
     known: dict[int, type[ClusterError]] = {
         400: Invalid, 403: Forbidden, 404: NotFound, 409: Conflict, 422: Invalid
     }  # fmt: skip

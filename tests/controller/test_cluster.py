@@ -62,6 +62,14 @@ def test_an_error_carries_the_servers_sentence(status: int, kind: type[c.Cluster
     assert type(raised.value) is kind
 
 
+def test_an_unknown_field_is_the_authors_mistake() -> None:
+    """What the API server calls an error of its own in a wrong apply is a refusal."""
+    message = "failed to create typed patch object (a/b): .spec.x: field not declared in schema"
+    script = Script([answer(500, message=message)])
+    with pytest.raises(c.Invalid, match="field not declared"):
+        asyncio.run(c.Cluster(script).get(POD))
+
+
 def test_an_answer_that_is_no_status_is_quoted() -> None:
     """A proxy's page in place of the API server's answer is shown, not swallowed."""
     script = Script([c.Answer(502, b"<h1>Bad Gateway</h1>")])

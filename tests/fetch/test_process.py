@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import pytest
 from e2e.hub.server import Hub
 from fetch import crash
 from fetch.conftest import Place
-from fetch.model import read, safetensors, write
+from fetch.model import files, read, write
 
 Serve = Callable[..., Hub]
 COMMAND = (sys.executable, "-c", "from modelops.fetch.main import main; main()")
@@ -161,8 +160,7 @@ def test_wrong_uri(start: Callable[..., Any], place: Place) -> None:
 @pytest.mark.slow
 def test_cut_before_any_step(serve: Serve, place: Place, repository: Path) -> None:
     """Whatever step a fetch is killed before, the link is usable or absent, then usable."""
-    shutil.rmtree(repository)
-    write(repository, {"config.json": b"{}", "folder/model.safetensors": safetensors(100)})
+    write(repository, files(100, 100))
     output = subprocess.run(
         [sys.executable, crash.__file__, serve().url, place.root],
         capture_output=True,

@@ -54,8 +54,7 @@ class Events:
         """Write the last event, also to where the kubelet looks if that exists."""
         self.say(event)
         if self._last_words and self._last_words.exists():
-            words = json.dumps(event, ensure_ascii=False)
-            self._last_words.write_bytes(words.encode(errors="replace"))
+            self._last_words.write_text(json.dumps(event))
 
     @contextmanager
     def repeating(self, read: Callable[[], Mapping[str, Any]]) -> Iterator[None]:

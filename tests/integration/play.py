@@ -1,0 +1,73 @@
+"""Plays what does not run here: the Deployment controller, the scheduler and the kubelet."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from integration.api import Api, Manifest
+
+
+def pod(api: Api, namespace: str, name: str = "chat") -> str:
+    """Create the pod that a Deployment asks for; return the pod's name."""
+    template = api.get("Deployment", namespace, name)["spec"]["template"]
+    made = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"namespace": namespace, "name": f"{name}-1", **template["metadata"]},
+        "spec": template["spec"],
+    }
+    return str(api.create(made)["metadata"]["name"])
+
+
+def running(api: Api, namespace: str, name: str = "chat") -> None:
+    """Have the Deployment's only pod answer requests."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    told = '{"event": "done", "digest": "abc", "bytes": 7, "source": "claim"}'
+    ended = {"terminated": {"exitCode": 0, "message": told, "startedAt": now, "finishedAt": now}}
+    _pod_status(
+        api,
+        namespace,
+        f"{name}-1",
+        phase="Running",
+        conditions=[{"type": "Ready", "status": "True"}],
+        initContainerStatuses=[_container("weights", ended)],
+        containerStatuses=[_container("engine", {"running": {"startedAt": now}})],
+    )
+    scaled(api, namespace, name)
+
+
+def unpullable(api: Api, namespace: str, name: str = "chat") -> None:
+    """Have the kubelet fail to pull the engine's image."""
+    waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}
+    _pod_status(
+        api,
+        namespace,
+        f"{name}-1",
+        phase="Pending",
+        containerStatuses=[_container("engine", waiting)],
+    )
+
+
+def scaled(api: Api, namespace: str, name: str = "chat", replicas: int = 1) -> None:
+    """Have the Deployment's controller report that all is as asked."""
+    generation = api.get("Deployment", namespace, name)["metadata"]["generation"]
+    counts = dict.fromkeys(
+        ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), replicas
+    )
+    status = {"observedGeneration": generation, **counts}
+    api.merge("Deployment", namespace, name, {"status": status}, "status")
+
+
+def _container(name: str, state: dict[str, Any]) -> Manifest:
+    ready = "running" in state
+    return {
+        "name": name,
+        "state": state,
+        "ready": ready,
+        "restartCount": 0,
+        "image": f"{name}:test",
+        "imageID": "",
+    }
+
+
+def _pod_status(api: Api, namespace: str, pod_name: str, **status: Any) -> None:
+    api.merge("Pod", namespace, pod_name, {"status": status}, "status")

@@ -13,13 +13,13 @@ from typing import Any
 from e2e.cluster.node import REGISTRY
 from e2e.cluster.places import Places
 from e2e.cluster.shell import step
+from e2e.images.recipe import key
 from e2e.kube import Kube
 
 ROOT = Path(__file__).parent.parent
 SYSTEM_NAMESPACE = "modelops-system"
 CHART = ROOT / "charts" / "modelops"
 NAMES = ("modelops", "vllm-cpu")
-VERSION = "0.1.0"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def _given() -> tuple[Kube, dict[str, str]]:
     kubectl, helm = shutil.which("kubectl"), shutil.which("helm")
     if not kubectl or not helm:
         sys.exit("MODELOPS_CONTEXT needs kubectl and helm on the PATH: install them first")
-    images = {name: f"{prefix.rstrip('/')}/{name}:{VERSION}" for name in NAMES}
+    images = {name: f"{prefix.rstrip('/')}/{name}:{key(name)}" for name in NAMES}
     return Kube(kubectl, helm, context=os.environ["MODELOPS_CONTEXT"]), images
 
 

@@ -7,10 +7,11 @@ from e2e.space import Space
 def test_an_operator_killed_in_mid_pass_converges_after_its_restart(space: Space) -> None:
     """Killed right after an apply, the operator finishes the work when it is back."""
     space.model("orphan", scaling={"minReplicas": 0})
-    space.kube.run(
-        "delete", "pod", "-n", SYSTEM_NAMESPACE, "-l", "app.kubernetes.io/component=operator",
+    killed = space.kube.run(
+        "delete", "pod", "-n", SYSTEM_NAMESPACE, "-l", "app.kubernetes.io/name=modelops-operator",
         "--force", "--grace-period=0",
     )  # fmt: skip
+    assert "deleted" in killed
     space.model("second", scaling={"minReplicas": 0})
     for name in ("orphan", "second"):
         assert space.until_reason(name, "Idle", 90)["status"] == "True"

@@ -13,6 +13,9 @@ from e2e.space import Space
 WITHIN_SECONDS = 30
 NO_HUB = "http://hub.invalid:9"
 
+MAY_PASS = {"SourceUnreachable", "Unschedulable"}
+"""A hub may come back and a node be added: nobody has to act, so the model is not stalled yet."""
+
 
 @dataclass(frozen=True)
 class Bad:
@@ -82,7 +85,8 @@ def test_the_cause_and_the_next_action_are_told(broken: Space, bad: Bad) -> None
     ready = broken.until_reason(bad.name, bad.reason, 240 if bad.starts_engine else 90)
     assert ready["status"] == "False"
     assert all(word in ready["message"] for word in bad.says), ready["message"]
-    assert broken.condition(bad.name, "Stalled")["status"] == "True"
+    stalled = "False" if bad.reason in MAY_PASS else "True"
+    assert broken.condition(bad.name, "Stalled")["status"] == stalled
 
 
 @pytest.mark.parametrize("bad", [b for b in BAD if b.starts_engine], ids=lambda bad: bad.name)

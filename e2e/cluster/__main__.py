@@ -2,6 +2,7 @@
 
 import argparse
 import fcntl
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -119,6 +120,8 @@ def _bin(cluster: LocalCluster, _: argparse.Namespace) -> None:
 @contextmanager
 def _alone(places: Places) -> Iterator[None]:
     """Two people who start or end the cluster at once take turns."""
+    if os.geteuid() != 0:
+        raise ClusterError("a cluster needs root: run the same command with sudo")
     places.lock.parent.mkdir(parents=True, exist_ok=True)
     with places.lock.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

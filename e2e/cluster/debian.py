@@ -1,31 +1,33 @@
 """Debian packages the cluster needs."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 from e2e.cluster.shell import ClusterError, run, step
 
 PACKAGES = (
-    "buildah",
     "ca-certificates",
     "conntrack",
     "containerd",
     "containernetworking-plugins",
-    "debootstrap",
     "docker-registry",
     "iproute2",
     "mount",
     "nftables",
     "openssl",
     "runc",
-    "skopeo",
 )
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def missing(names: tuple[str, ...]) -> list[str]:
     """Those of the packages that dpkg does not have installed."""
+    if shutil.which("dpkg-query") is None:
+        raise ClusterError(
+            "this machine is no Debian; use a cluster of your own: MODELOPS_CONTEXT=<its context>"
+        )
     query = ["dpkg-query", "-W", "-f", "${binary:Package}|${Status}\n", *names]
     lines = subprocess.run(query, text=True, capture_output=True, check=False).stdout.splitlines()
     have = {line.split("|")[0].split(":")[0] for line in lines if line.endswith("ok installed")}

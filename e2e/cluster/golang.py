@@ -1,5 +1,6 @@
 """A Go toolchain, and binaries built once from pinned modules."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -48,7 +49,7 @@ VERSITYGW = Binary("versitygw", "versitygw", "github.com/versity/versitygw/cmd/v
 PAUSE = Binary("pause", "pause", ".", "v1")
 VOLUMES = Binary("volumes", "addons", "./volumes", "v1")
 
-ALL = (
+CLUSTER = (
     APISERVER,
     CONTROLLER_MANAGER,
     SCHEDULER,
@@ -58,10 +59,10 @@ ALL = (
     ETCD,
     COREDNS,
     HELM,
-    VERSITYGW,
     PAUSE,
     VOLUMES,
 )
+ALL = (*CLUSTER, VERSITYGW)
 
 
 def recipe(binary: Binary, toolchain: str = VERSION) -> str:
@@ -74,15 +75,27 @@ def recipe(binary: Binary, toolchain: str = VERSION) -> str:
 
 def build(binaries: tuple[Binary, ...], store: Path, links: Path) -> None:
     """Build what the store lacks and point `links/<name>` at each binary."""
-    lacking = [binary for binary in binaries if not stored(binary, store).exists()]
-    if lacking:
-        go = toolchain(store)
-        for binary in lacking:
-            with step(f"building {binary.name} {binary.version}"):
-                _build(go, binary, stored(binary, store))
+    if _lacking(binaries, store):
+        store.mkdir(parents=True, exist_ok=True)
+        with (store / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # who comes second finds the work done
+            _build_all(_lacking(binaries, store), store)
     links.mkdir(parents=True, exist_ok=True)
     for binary in binaries:
         _link(links / binary.name, stored(binary, store))
+
+
+def _lacking(binaries: tuple[Binary, ...], store: Path) -> list[Binary]:
+    return [binary for binary in binaries if not stored(binary, store).exists()]
+
+
+def _build_all(binaries: list[Binary], store: Path) -> None:
+    if not binaries:
+        return
+    go = toolchain(store)
+    for binary in binaries:
+        with step(f"building {binary.name} {binary.version}"):
+            _build(go, binary, stored(binary, store))
 
 
 def stored(binary: Binary, store: Path) -> Path:
@@ -110,7 +123,6 @@ def _new_enough(go: Path) -> bool:
 def _toolchain_module(store: Path) -> Path:
     """Old go commands cannot switch toolchains themselves, but can download any module."""
     module = f"golang.org/toolchain@v0.0.1-go{VERSION}.linux-{_architecture()}"
-    store.mkdir(parents=True, exist_ok=True)
     env = {**os.environ, "GO111MODULE": "on", "GOTOOLCHAIN": "local"}
     output = run("go", "mod", "download", "-json", module, cwd=store, env=env)
     root = Path(json.loads(output)["Dir"])
@@ -128,7 +140,6 @@ def _architecture() -> str:
 
 
 def _build(go: Path, binary: Binary, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     env = {
         **os.environ,

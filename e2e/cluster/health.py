@@ -4,10 +4,11 @@ import json
 import socket
 import ssl
 import struct
-import urllib.error
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ DAEMONS = (
     "kube-proxy",
     "volumes",
 )
+# The node object may tell of an earlier kubelet, and kube-proxy is well once it has its rules.
+HEALTHZ = ("http://127.0.0.1:10248/healthz", f"http://{network.NODE_IP}:10256/healthz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Health:
     def settled(self) -> bool:
         """The node is Ready, DNS answers through its Service, and no worker has died."""
         self._alive(*DAEMONS)
-        return self.node() and dns_answers()
+        return all(healthy(url) for url in HEALTHZ) and self.node() and dns_answers()
 
     def node(self) -> bool:
         """The node's Ready condition."""
@@ -90,8 +93,17 @@ def get(url: str, pki: Path) -> bytes | None:
         request = urllib.request.Request(url)  # noqa: S310  # always the apiserver's https
         with urllib.request.urlopen(request, timeout=5, context=context) as response:  # noqa: S310
             return bytes(response.read())
-    except (urllib.error.URLError, TimeoutError, ConnectionError, FileNotFoundError):
+    except (OSError, HTTPException):
         return None
+
+
+def healthy(url: str) -> bool:
+    """Whether a plain health endpoint answers 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310  # one of HEALTHZ
+            return bool(response.status == HTTPStatus.OK)
+    except (OSError, HTTPException):
+        return False
 
 
 def dns_answers() -> bool:

@@ -27,7 +27,7 @@ class LocalCluster:
     def up(self) -> None:
         """Bring the cluster to a Ready node with DNS; what runs as described stays untouched."""
         debian.install(debian.PACKAGES)
-        golang.build(golang.ALL, self.places.store, self.places.bin)
+        golang.build(golang.CLUSTER, self.places.store, self.places.bin)
         self._start_afresh_after_reboot()
         configuration = Configuration.write(self.places)
         network.up(self.places.state / "ip_forward")

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ class Entry:
 
     path: str
     file: Path
+    lies: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -52,6 +54,7 @@ class Entry:
             "size": self.size,
             "blobId": self.blob_id,
             **({"lfs": large} if self.sha256 else {}),
+            **self.lies,
         }
 
     def leaf(self) -> dict[str, Any]:
@@ -83,7 +86,8 @@ def _hash(file: Path, kind: str, prefix: str, _size: int, _mtime: int) -> str:
 class Repository:
     """One state of one repository: the folder OWNER/NAME, or OWNER/NAME@REVISION.
 
-    A file ``.hub.json`` in it may set ``access`` to ``gated`` or ``private``.
+    A file ``.hub.json`` in it may set ``access`` to ``gated`` or ``private``, and in ``lies`` what
+    shall be told of a file, by path, instead of the truth: ``rfilename``, ``size``.
     """
 
     name: str
@@ -103,16 +107,21 @@ class Repository:
     @property
     def access(self) -> str:
         """Who may read: public, gated, private."""
-        settings = self.folder / _SETTINGS
-        told = json.loads(settings.read_text()) if settings.exists() else {}
-        return str(told.get("access", "public"))
+        return str(self._settings.get("access", "public"))
 
     @property
     def entries(self) -> list[Entry]:
         """All files, by path."""
         files = (file for file in self.folder.rglob("*") if file.is_file())
-        named = (Entry(file.relative_to(self.folder).as_posix(), file) for file in files)
+        lies = self._settings.get("lies", {})
+        paths = ((file.relative_to(self.folder).as_posix(), file) for file in files)
+        named = (Entry(path, file, lies.get(path, {})) for path, file in paths)
         return sorted((e for e in named if e.path != _SETTINGS), key=lambda e: e.path)
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        file = self.folder / _SETTINGS
+        return dict(json.loads(file.read_text())) if file.exists() else {}
 
     @property
     def commit(self) -> str:

@@ -85,9 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, verb in VERBS.items():
         one = verbs.add_parser(name, help=verb.says, description=verb.says)
-        one.add_argument(
-            "names", nargs="*", metavar="NAME", help="all that a cluster runs, if none"
-        )
+        one.add_argument("names", nargs="*", type=_name, metavar="NAME", help=NAMES_HELP)
         if name == "push":
             one.add_argument("--registry", required=True, metavar="HOST:PORT")
             one.add_argument("--out", type=Path, help="write the references by digest here")
@@ -106,6 +104,8 @@ class Verb(NamedTuple):
     run: Callable[[Places, argparse.Namespace], None]
     says: str
 
+
+NAMES_HELP = "which images; if none is named, those that a cluster runs"
 
 VERBS = {
     "build": Verb(_build, "build what is not built as the files are now"),

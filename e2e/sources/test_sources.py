@@ -13,7 +13,8 @@ import pytest
 
 from e2e.chat import stream
 from e2e.cluster import golang
-from e2e.cluster.image import ScratchImage, load
+from e2e.cluster.containerd import load
+from e2e.cluster.image import ScratchImage
 from e2e.cluster.places import Places
 from e2e.platform import ROOT
 from e2e.restricted import files, pod, service

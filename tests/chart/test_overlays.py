@@ -22,9 +22,9 @@ PLACES = ("production", "staging")
 IMAGES = {name: f"registry.example.com/{name}:1" for name in ("modelops", "vllm", "vllm-cpu")}
 
 
-def built(binaries: Path, place: str) -> list[dict[str, Any]]:
+def built(kubectl: Path, place: str) -> list[dict[str, Any]]:
     """Return what `kubectl kustomize` makes of an overlay."""
-    command = [str(binaries / "kubectl"), "kustomize", str(OVERLAYS / place)]
+    command = [str(kubectl), "kustomize", str(OVERLAYS / place)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return list(yaml.safe_load_all(done.stdout))
 
@@ -43,9 +43,9 @@ def desired(model: dict[str, Any]) -> Desired:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_an_overlay_becomes_a_model_that_is_served(binaries: Path, place: str) -> None:
+def test_an_overlay_becomes_a_model_that_is_served(kubectl: Path, place: str) -> None:
     """Each overlay gives a namespace that enforces `restricted` and a model that passes there."""
-    objects = built(binaries, place)
+    objects = built(kubectl, place)
     space, model = one(objects, "Namespace"), one(objects, "TextModel")
     assert space["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     assert model["metadata"]["namespace"] == space["metadata"]["name"] == f"chat-{place}"
@@ -54,9 +54,9 @@ def test_an_overlay_becomes_a_model_that_is_served(binaries: Path, place: str) -
     assert violations(deployment["spec"]["template"]) == []
 
 
-def test_overlays_differ_where_they_say(binaries: Path) -> None:
+def test_overlays_differ_where_they_say(kubectl: Path) -> None:
     """Production runs three replicas of a fixed commit, staging follows the branch."""
-    production, staging = (one(built(binaries, place), "TextModel")["spec"] for place in PLACES)
+    production, staging = (one(built(kubectl, place), "TextModel")["spec"] for place in PLACES)
     assert production["scaling"]["minReplicas"] == 3
     assert len(production["model"]["revision"]) == 40
     assert staging["model"]["revision"] == "main"

@@ -79,8 +79,11 @@ def _anchor(heading: str) -> str:
 
 
 def pages() -> tuple[Page, ...]:
-    """Return the pages that are written for readers: at the root, in docs, of charts and images."""
-    parts = ("docs/**/*.md", "charts/*/README.md", "runtimes/*/README.md")
+    """Return the pages that are written for readers: at the root, in docs, beside parts."""
+    parts = (
+        "docs/**/*.md",
+        *(f"{part}/*/README.md" for part in ("charts", "manifests", "runtimes")),
+    )
     paths = (*ROOT.glob("*.md"), *(path for part in parts for path in ROOT.glob(part)))
     return tuple(Page(path) for path in sorted(paths))
 

@@ -12,7 +12,7 @@ from modelops.api.kinds import KINDS
 from modelops.cli.app import app
 from modelops.cli.plugin import app as plugin
 
-TARGET = re.compile(r"(?:^|[\s`])make (?:-s )?([a-z][a-z-]*)")
+TARGET = re.compile(r"(?:^|\$ |\()(?:[A-Z_]+=\S+ )*make (?:-s )?([a-z][a-z-]*)", re.MULTILINE)
 COMMAND = re.compile(r"(?:^|\$ |kubectl |bin/)modelops ([a-z]+)", re.MULTILINE)
 FIELD = re.compile(r"(?<![\w./])(?:spec|status)(?:\.[a-z]\w*)+")
 OF_OTHER_OBJECTS = frozenset({"spec.replicas"})

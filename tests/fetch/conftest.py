@@ -17,7 +17,13 @@ from modelops.fetch.order import Order
 from modelops.fetch.store import Patience
 from modelops.fetch.work import work
 
-QUICK = Patience(stall_seconds=1, attempts=3, first_wait_seconds=0.01, longest_wait_seconds=0.02)
+QUICK = Patience(
+    connect_seconds=1,
+    stall_seconds=1,
+    attempts=3,
+    first_wait_seconds=0.01,
+    longest_wait_seconds=0.02,
+)
 NAME = "acme/tiny"
 
 

@@ -1,14 +1,17 @@
 """Laws of sources that break, lie or stall."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
 from e2e.hub.server import Body, Hub
 from fetch.conftest import Place
-from fetch.model import read
+from fetch.model import read, write
+from modelops.fetch.cache import Cache, disk_failures
 from modelops.registry.failure import Failure
 
 Serve = Callable[..., Hub]
@@ -92,18 +95,72 @@ def test_a_stalled_server_is_left(serve: Serve, place: Place, content: dict[str,
     assert time.monotonic() - begin < 2.5
 
 
-def test_a_full_cache(
-    serve: Serve, place: Place, content: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_cache(serve: Serve, place: Place, repository: Path) -> None:
     """Weights that do not fit are CacheFull before any is fetched, with both numbers."""
-    usage = type("Usage", (), {"free": 1000})
-    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    huge = {"lies": {"config.json": {"size": 10**18}}}
+    (repository / ".hub.json").write_text(json.dumps(huge))
     hub = serve()
-    needed = sum(map(len, content.values()))
-    with pytest.raises(Failure, match=f"{needed} bytes.*1000 bytes") as caught:
+    with pytest.raises(Failure, match=r"need 1000000000\d+ bytes more .* has \d+ bytes") as caught:
         place.fetch(endpoint=hub.url)
     assert caught.value.reason == "CacheFull"
     assert hub.sent("") == 0
+
+
+def test_room_is_made_from_what_nobody_needs(serve: Serve, place: Place, repository: Path) -> None:
+    """For weights that do not fit, only what nobody completed or works on is removed."""
+    hub = serve()
+    kept = place.fetch(endpoint=hub.url)["digest"]
+    folder = place.cache / "snapshots"
+    for name in ("abandoned", "busy"):
+        write(folder / name, {"model.safetensors.partial": b"x"})
+    huge = {"lies": {"config.json": {"size": 10**18}}}
+    (repository / ".hub.json").write_text(json.dumps(huge))
+    with Cache(place.cache).lock("busy"), pytest.raises(Failure):
+        place.fetch(endpoint=hub.url)
+    assert {path.name for path in folder.iterdir()} == {kept, "busy"}
+
+
+def test_a_disk_that_fills_up() -> None:
+    """A device that has no room left in the middle of a file is CacheFull too."""
+    with (
+        pytest.raises(Failure) as caught,
+        disk_failures(),
+        open("/dev/full", "wb", buffering=0) as full,  # noqa: PTH123 - a device, not a path
+    ):
+        full.write(b"x")
+    assert caught.value.reason == "CacheFull"
+
+
+@pytest.mark.parametrize("name", ["../../../out.json", "/out.json", "tokenizer/tokenizer.json"])
+def test_a_listing_that_lies(serve: Serve, place: Place, repository: Path, name: str) -> None:
+    """A path out of the snapshot, or one that is listed twice, is refused before any fetch."""
+    lies = {"lies": {"config.json": {"rfilename": name}}}
+    (repository / ".hub.json").write_text(json.dumps(lies))
+    hub = serve()
+    with pytest.raises(Failure) as caught:
+        place.fetch(endpoint=hub.url)
+    assert caught.value.reason == "WeightsCorrupt"
+    assert hub.sent("") == 0
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_size_that_lies(serve: Serve, place: Place, repository: Path, more: int) -> None:
+    """A file that is longer or shorter than listed never becomes part of a model."""
+    size = (repository / "config.json").stat().st_size
+    lies = {"lies": {"config.json": {"size": size + more}}}
+    (repository / ".hub.json").write_text(json.dumps(lies))
+    with pytest.raises(Failure) as caught:
+        place.fetch(endpoint=serve().url)
+    assert caught.value.reason == "WeightsCorrupt"
+    assert not place.artifacts
+    assert not list(place.cache.rglob("config.json*"))
+
+
+def test_what_is_no_hub(serve: Serve, place: Place) -> None:
+    """An address with something else behind it is told as such."""
+    with pytest.raises(Failure, match="does not exist on the hub") as caught:
+        place.fetch(endpoint=f"{serve().url}/elsewhere")
+    assert caught.value.reason == "WeightsNotFound"
 
 
 def test_a_file_for_a_cache(serve: Serve, place: Place) -> None:

@@ -139,7 +139,7 @@ def test_gated(
         place.fetch(endpoint=hub.url)
     assert caught.value.reason == "WeightsForbidden"
     assert "HF_TOKEN" in caught.value.action
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setenv("HF_TOKEN", f"{TOKEN}\n")
     assert place.fetch(endpoint=hub.url)["source"] == "download"
 
 

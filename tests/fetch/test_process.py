@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from e2e.hub.server import Hub
 from fetch import crash
 from fetch.conftest import Place
-from fetch.model import files, read, write
+from fetch.model import read, safetensors, write
 
 Serve = Callable[..., Hub]
 COMMAND = (sys.executable, "-c", "from modelops.fetch.main import main; main()")
@@ -160,7 +161,8 @@ def test_wrong_uri(start: Callable[..., Any], place: Place) -> None:
 @pytest.mark.slow
 def test_cut_before_any_step(serve: Serve, place: Place, repository: Path) -> None:
     """Whatever step a fetch is killed before, the link is usable or absent, then usable."""
-    write(repository, files(100, 100))
+    shutil.rmtree(repository)
+    write(repository, {"config.json": b"{}", "folder/model.safetensors": safetensors(100)})
     output = subprocess.run(
         [sys.executable, crash.__file__, serve().url, place.root],
         capture_output=True,

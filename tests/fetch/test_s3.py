@@ -154,6 +154,15 @@ def test_a_change_after_the_listing(bucket: Bucket, content: dict[str, bytes]) -
     assert caught.value.reason == "WeightsCorrupt"
 
 
+def test_beyond_the_end_is_nothing(bucket: Bucket) -> None:
+    """An object that is shorter than was listed ends; that is no error of the service."""
+    bucket.put("config.json", b"{}")
+    store = S3Store(S3Source("models", "acme/tiny"), None, QUICK)
+    [record] = store.listing().records
+    assert list(store.read(record, 2)) == []
+    assert list(store.read(record, 1)) == [b"}"]
+
+
 @pytest.mark.parametrize("uri", ["s3://models/absent", "s3://absent/acme"])
 def test_absent(bucket: Bucket, store: Place, uri: str) -> None:
     """A prefix or bucket that is not there is WeightsNotFound."""

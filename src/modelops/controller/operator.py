@@ -133,6 +133,8 @@ async def _watch(settings: Settings, catalogue: Catalogue, operator: Operator) -
             await kopf.operator(
                 registry=watcher(catalogue, operator.queue.add, operator.start, operator.stop),
                 settings=preferences(),
+                # kopf would ask the password file, where our user need not be.
+                identity=settings.identity,  # type: ignore[arg-type]  # a NewType it hides
                 standalone=True,
                 clusterwide=not settings.namespaces,
                 namespaces=settings.namespaces,

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 from modelops.registry.failure import Failure
 from modelops.registry.selection import ARTIFACT
@@ -84,16 +84,36 @@ class Cache:
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def check_space(self, needed: int) -> None:
-        """Check that ``needed`` more bytes fit. Raises Failure (CacheFull)."""
+    def make_room(self, needed: int) -> None:
+        """See to it that ``needed`` more bytes fit. Raises Failure (CacheFull).
+
+        Removed for it are only snapshots that nobody completed and nobody is at work on.
+        """
+        if needed > shutil.disk_usage(self._root).free:
+            self._sweep()
         free = shutil.disk_usage(self._root).free
         if needed > free:
             raise full(f"the weights need {needed} bytes more and the cache has {free} bytes free")
+
+    def _sweep(self) -> None:
+        for snapshot in (self._root / "snapshots").iterdir():
+            with (self._root / "locks" / snapshot.name).open("a") as file:
+                if not self.artifact(snapshot.name) and _locked(file):
+                    shutil.rmtree(snapshot)
 
     def present(self, digest: str) -> int:
         """Return how many bytes of a snapshot are on disk."""
         files = self.snapshot(digest).rglob("*")
         return sum(size_of(path) for path in files if path.name != ARTIFACT and path.is_file())
+
+
+def _locked(file: IO[str]) -> bool:
+    """Tell whether the lock could be had at once."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def full(message: str) -> Failure:

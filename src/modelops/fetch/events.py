@@ -54,7 +54,8 @@ class Events:
         """Write the last event, also to where the kubelet looks if that exists."""
         self.say(event)
         if self._last_words and self._last_words.exists():
-            self._last_words.write_text(json.dumps(event))
+            words = json.dumps(event, ensure_ascii=False)
+            self._last_words.write_bytes(words.encode(errors="replace"))
 
     @contextmanager
     def repeating(self, read: Callable[[], Mapping[str, Any]]) -> Iterator[None]:

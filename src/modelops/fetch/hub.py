@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import cast
 
 import httpx2
 from huggingface_hub import HfApi, constants, get_session, hf_hub_url, hf_raise_for_status
@@ -22,8 +22,6 @@ from modelops.registry.address import Record
 from modelops.registry.failure import Failure
 from modelops.registry.uri import HubSource
 
-_REFUSED: Final = frozenset({401, 403})
-
 
 class HubStore:
     """One repository at one commit: whatever is read is of the commit that was listed."""
@@ -33,8 +31,8 @@ class HubStore:
         self._source = source
         known = endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT
         self._endpoint = known.rstrip("/")
-        self._token = os.environ.get("HF_TOKEN") or False
-        self._timeout = patience.stall_seconds
+        self._token = os.environ.get("HF_TOKEN", "").strip() or False
+        self._timeout = httpx2.Timeout(patience.stall_seconds, connect=patience.connect_seconds)
         self._commit: str | None = None
 
     def listing(self) -> Listing:
@@ -44,7 +42,7 @@ class HubStore:
                 self._source.repository,
                 revision=self._source.revision,
                 files_metadata=True,
-                timeout=self._timeout,
+                timeout=cast("float", self._timeout),  # passed on to httpx2 as it is
             )
         self._commit = info.sha
         return Listing(tuple(map(_record, info.siblings or ())), info.sha)
@@ -60,8 +58,10 @@ class HubStore:
             self._failures(),
             get_session().stream("GET", url, headers=headers, timeout=self._timeout) as response,
         ):
+            if response.status_code == 416:
+                return
             hf_raise_for_status(response)
-            skipped = offset if response.status_code == httpx2.codes.OK else 0
+            skipped = offset if response.status_code == 200 else 0
             yield from _without_first(response.iter_bytes(), skipped)
 
     def _headers(self, offset: int) -> dict[str, str]:
@@ -81,7 +81,7 @@ class HubStore:
             yield
         except HfHubHTTPError as error:
             raise self._failure(error) from error
-        except httpx2.TransportError as error:
+        except (httpx2.RequestError, httpx2.InvalidURL) as error:
             told = str(error) or type(error).__name__
             raise Unreachable(f"the hub at {self._endpoint} does not answer ({told})") from error
         except (ValueError, TypeError, KeyError) as error:
@@ -92,13 +92,13 @@ class HubStore:
         repository = self._source.repository
         if isinstance(error, GatedRepoError):
             return self._forbidden(f"{repository} is gated, and {self._whose()} may not read it")
-        if isinstance(error, RepositoryNotFoundError):
-            return _not_found(f"{repository} does not exist on the hub, or is private")
         if isinstance(error, RevisionNotFoundError):
             return _not_found(f"{repository} has no revision {self._source.revision}")
         if isinstance(error, EntryNotFoundError):
             return _not_found(f"{repository} lost a file while it was fetched")
-        if isinstance(error, DisabledRepoError) or status in _REFUSED:
+        if isinstance(error, RepositoryNotFoundError) or status == 404:
+            return _not_found(f"{repository} does not exist on the hub, or is private")
+        if isinstance(error, DisabledRepoError) or status in {401, 403}:
             return self._forbidden(f"the hub refuses {repository} to {self._whose()} ({status})")
         return Unreachable(f"the hub at {self._endpoint} answers with status {status}")
 

@@ -132,7 +132,7 @@ def _download(order: Order, cache: Cache, resolved: _Resolved, events: Events) -
     from modelops.fetch.transfer import Transfer  # noqa: PLC0415 - slow to load
 
     chosen, folder = resolved.selection, cache.snapshot(resolved.digest)
-    cache.check_space(chosen.size - cache.present(resolved.digest))
+    cache.make_room(chosen.size - cache.present(resolved.digest))
     meter = Meter(chosen.size)
     transfer = Transfer(resolved.store, folder, meter, order.patience)
     with events.repeating(meter.read):

@@ -4,11 +4,12 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, PartialCredentialsError
+from botocore.response import StreamingBody
 from botocore.session import Session, get_session
 
 from modelops.fetch.checksum import from_base64
@@ -21,13 +22,10 @@ from modelops.registry.uri import S3Source
 
 _CHUNK: Final = 128 * 1024
 _MD5: Final = re.compile(r"[0-9a-f]{32}")
-_NOT_FOUND: Final = frozenset({404})
-_REFUSED: Final = frozenset({401, 403})
 _BAD_KEYS: Final = frozenset(
     {"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "XAdminUserNotFound"}
 )
 """Codes that services send with other statuses than 401 and 403."""
-_CHANGED: Final = frozenset({409, 412})
 _REGION: Final = "us-east-1"
 
 
@@ -64,9 +62,20 @@ class S3Store:
         """Yield the object's bytes from ``offset`` on, as long as it is the one that was listed."""
         wanted = {"Range": f"bytes={offset}-"} if offset else {}
         with self._failures():
+            body = self._body(record, **wanted)
+            if body:
+                with closing(body):
+                    yield from body.iter_chunks(_CHUNK)
+
+    def _body(self, record: Record, **wanted: str) -> StreamingBody | None:
+        """Return the bytes that are wanted; None when the object ends before them."""
+        try:
             answer = self._client.get_object(**self._object(record.path), **wanted)
-            with closing(answer["Body"]) as body:
-                yield from body.iter_chunks(_CHUNK)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "InvalidRange":
+                return None
+            raise
+        return cast("StreamingBody", answer["Body"])
 
     def _objects(self) -> Iterator[dict[str, Any]]:
         pages = self._client.get_paginator("list_objects_v2").paginate(
@@ -107,11 +116,11 @@ class S3Store:
     def _failure(self, error: ClientError) -> Failure:
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
         code = error.response["Error"].get("Code", status)
-        if status in _REFUSED or code in _BAD_KEYS:
+        if status in {401, 403} or code in _BAD_KEYS:
             return self._forbidden(f"the S3 service refuses {self._source} ({code})")
-        if status in _NOT_FOUND:
+        if status == 404:
             return _not_found(f"{self._source} does not exist ({code})")
-        if status in _CHANGED:
+        if status in {409, 412}:
             return _changed(self._source)
         return Unreachable(f"the S3 service answers with status {status} ({code})")
 
@@ -128,7 +137,7 @@ def _client(session: Session, endpoint: str | None, patience: Patience) -> Any:
     anonymous = session.get_credentials() is None
     custom = endpoint or os.environ.get("AWS_ENDPOINT_URL")
     config = Config(
-        connect_timeout=patience.stall_seconds,
+        connect_timeout=patience.connect_seconds,
         read_timeout=patience.stall_seconds,
         retries={"mode": "standard", "total_max_attempts": 1},
         s3={"addressing_style": "path" if custom else "auto"},

@@ -30,9 +30,11 @@ class Listing:
 class Patience:
     """How long to bear with a source."""
 
+    connect_seconds: float = 5
+    """A source that does not take a connection for this long is tried again."""
     stall_seconds: float = 30
     """A source that sends nothing for this long is asked again."""
-    attempts: int = 5
+    attempts: int = 4
     """Times that are tried without any progress."""
     first_wait_seconds: float = 0.5
     longest_wait_seconds: float = 10

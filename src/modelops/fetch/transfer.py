@@ -111,7 +111,7 @@ class Transfer:
                     raise
             else:
                 if file.tell() == before:
-                    raise Unreachable(f"the source ends {record.path} after {before} bytes")
+                    raise _Mismatch(f"the source ends it after {before} bytes")
 
     def _read(self, record: Record, offset: int) -> Iterator[bytes]:
         if not self._cancelled.is_set():

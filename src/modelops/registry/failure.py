@@ -13,8 +13,8 @@ Reason = Literal[
     "SourceUnreachable",
 ]
 
-_MOST: Final = 1000
-"""Longest sentence: the kubelet cuts a container's last message at 4096 bytes."""
+_MOST: Final = 480
+"""Longest sentence in characters: the kubelet cuts a container's last message at 4096 bytes."""
 
 
 class Failure(Exception):
@@ -22,11 +22,12 @@ class Failure(Exception):
 
     def __init__(self, reason: Reason, message: str, action: str) -> None:
         """Keep the cause and the next action, each one sentence."""
-        super().__init__(f"{message}: {action}")
         self.reason: Reason = reason
         self.message = _short(message)
         self.action = _short(action)
+        super().__init__(f"{self.message}: {self.action}")
 
 
 def _short(sentence: str) -> str:
-    return sentence if len(sentence) <= _MOST else f"{sentence[:_MOST]} ..."
+    plain = "".join(letter if letter.isprintable() else " " for letter in sentence)
+    return plain if len(plain) <= _MOST else f"{plain[:_MOST]} ..."

@@ -1,0 +1,154 @@
+"""What the gateway itself says when it does not pass a request on, in OpenAI's shape."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from modelops.gateway.typed import Json, metadata
+
+CALLER: Final = "invalid_request_error"
+SERVER: Final = "server_error"
+RETRY_SECONDS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One answer: HTTP status, sentence, OpenAI's type and code, and when to try again."""
+
+    status: int
+    message: str
+    type: str = CALLER
+    code: str | None = None
+    retry_seconds: int | None = None
+
+    @property
+    def body(self) -> Json:
+        """The answer's JSON; Envoy fills in what stands between percent signs."""
+        error = {"message": self.message, "type": self.type, "param": None, "code": self.code}
+        return {"json_format": {"error": error}}
+
+    @property
+    def headers(self) -> list[Json]:
+        """The headers that go with it."""
+        if self.retry_seconds is None:
+            return []
+        return [_header("retry-after", str(self.retry_seconds))]
+
+
+BODY: Final = ("modelops", "body")
+"""Where the reader of the body tells what was wrong with it, in the dynamic metadata."""
+
+MODEL: Final = "%FILTER_STATE(modelops.model:PLAIN)%"
+
+UNAUTHENTICATED: Final = Refusal(
+    401,
+    "The API key is missing, wrong, expired or revoked. Send it as `Authorization: Bearer KEY`; "
+    "whoever runs this platform makes one with `modelops key create`.",
+    code="invalid_api_key",
+)
+MODEL_UNKNOWN: Final = Refusal(
+    404,
+    f"The model `{MODEL}` does not exist or your API key may not use it. GET /v1/models lists "
+    "those that it may use.",
+    code="model_not_found",
+)
+MODEL_UNLISTED: Final = Refusal(
+    404,
+    "%PATH(NQ)% names no model that exists and that your API key may use.",
+    code="model_not_found",
+)
+URL_UNKNOWN: Final = Refusal(
+    404, "Unknown request URL: %REQ(:METHOD)% %PATH(NQ)%.", code="unknown_url"
+)
+METHOD_WRONG: Final = Refusal(
+    405, "%PATH(NQ)% takes POST, not %REQ(:METHOD)%.", code="method_not_allowed"
+)
+NOT_JSON: Final = Refusal(
+    415, "Send the request as JSON, with `Content-Type: application/json`.", code="not_json"
+)
+JSON_MALFORMED: Final = Refusal(
+    400, "The request's body cannot be parsed as JSON.", code="invalid_json"
+)
+MODEL_MISSING: Final = Refusal(
+    400, "The request has no `model`. Say which one you mean.", code="model_missing"
+)
+REQUEST_MALFORMED: Final = Refusal(400, "The request is not valid HTTP.", code="invalid_http")
+UPLOAD_TIMEOUT: Final = Refusal(
+    408, "The request did not arrive completely in time.", code="request_timeout"
+)
+BODY_TOO_LARGE: Final = Refusal(
+    413, "The request's body is larger than this platform takes.", code="request_too_large"
+)
+TOO_MANY_REQUESTS: Final = Refusal(
+    429,
+    "The limit of requests per minute is reached. Wait, then send more slowly.",
+    "requests",
+    "rate_limit_exceeded",
+    RETRY_SECONDS,
+)
+HEADERS_TOO_LARGE: Final = Refusal(
+    431, "The request's headers are more or larger than this platform takes.",
+    code="headers_too_large",
+)  # fmt: skip
+NO_REPLICA: Final = Refusal(
+    503,
+    f"No replica of the model `{MODEL}` answers now. Try again soon.",
+    SERVER,
+    "model_unavailable",
+    RETRY_SECONDS,
+)
+SILENT: Final = Refusal(
+    504, f"The model `{MODEL}` did not answer in time.", SERVER, "model_timeout", RETRY_SECONDS
+)
+
+
+def mappers() -> list[Json]:
+    """Return how Envoy's own answers are worded; the first that fits is used."""
+    return [
+        _mapper(UNAUTHENTICATED, _status(401)),
+        _mapper(UNAUTHENTICATED, _status(403)),  # a revoked key
+        _mapper(REQUEST_MALFORMED, {"and_filter": {"filters": [_status(400), _unread()]}}),
+        *(
+            _mapper(refusal, _status(refusal.status))
+            for refusal in (
+                UPLOAD_TIMEOUT,
+                BODY_TOO_LARGE,
+                TOO_MANY_REQUESTS,
+                HEADERS_TOO_LARGE,
+                NO_REPLICA,
+                SILENT,
+            )
+        ),
+    ]
+
+
+def direct(refusal: Refusal) -> Json:
+    """Return the fields of a route that answers with a refusal."""
+    return {
+        "direct_response": {"status": refusal.status, "body_format": refusal.body},
+        "response_headers_to_add": [_header("content-type", "application/json"), *refusal.headers],
+    }
+
+
+def _mapper(refusal: Refusal, which: Json) -> Json:
+    return {
+        "filter": which,
+        "status_code": refusal.status,
+        "body_format_override": refusal.body,
+        "headers_to_add": refusal.headers,
+    }
+
+
+def _status(code: int) -> Json:
+    value = {"default_value": code, "runtime_key": f"modelops.answer.{code}"}
+    return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+
+
+def _unread() -> Json:
+    """Return the filter for requests whose body nobody complained of: no route answered them."""
+    never = {**metadata(*BODY), "value": {"string_match": {"exact": ""}}}
+    return {"metadata_filter": {"matcher": never, "match_if_key_not_found": True}}
+
+
+def _header(name: str, value: str) -> Json:
+    header: dict[str, Any] = {"key": name, "value": value}
+    return {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}

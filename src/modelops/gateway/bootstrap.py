@@ -1,0 +1,73 @@
+"""What Envoy starts with, once: the listeners, and where everything else is read from."""
+
+from typing import Final
+
+from modelops.gateway.listener import MANAGER, listener
+from modelops.gateway.snapshot import Front
+from modelops.gateway.typed import FILTERS, Json, extension, file_source, typed
+
+MOST_CONNECTIONS: Final = 50_000
+_LOOPBACK: Final = "127.0.0.1"
+
+
+def bootstrap(front: Front) -> Json:
+    """Return Envoy's bootstrap configuration."""
+    return {
+        "node": {"id": "gateway", "cluster": "modelops"},
+        "admin": {"address": _address(_LOOPBACK, front.admin_port)},
+        "dynamic_resources": {"cds_config": file_source(f"{front.folder}/clusters.json")},
+        "static_resources": {
+            "listeners": [listener(front), _metrics(front)],
+            "clusters": [_admin(front)],
+        },
+        "overload_manager": {"resource_monitors": [_connections()]},
+    }
+
+
+def _address(address: str, port: int) -> Json:
+    return {"socket_address": {"address": address, "port_value": port}}
+
+
+def _connections() -> Json:
+    kind = "envoy.extensions.resource_monitors.downstream_connections.v3"
+    return extension(
+        "envoy.resource_monitors.global_downstream_max_connections",
+        f"{kind}.DownstreamConnectionsConfig",
+        max_active_downstream_connections=MOST_CONNECTIONS,
+    )
+
+
+def _metrics(front: Front) -> Json:
+    """Return the listener for probes and scrapes: two paths of Envoy's own, and no other."""
+    routes = [_own(path) for path in ("/ready", "/stats/prometheus")]
+    host = {"name": "admin", "domains": ["*"], "routes": routes}
+    manager = typed(
+        MANAGER,
+        stat_prefix="metrics",
+        route_config={"name": "admin", "virtual_hosts": [host]},
+        http_filters=[extension("router", f"{FILTERS}.router.v3.Router")],
+    )
+    return {
+        "name": "metrics",
+        "address": _address(front.address, front.metrics_port),
+        "ignore_global_conn_limit": True,
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+    }
+
+
+def _own(path: str) -> Json:
+    get = {"name": ":method", "string_match": {"exact": "GET"}}
+    return {"match": {"path": path, "headers": [get]}, "route": {"cluster": "admin"}}
+
+
+def _admin(front: Front) -> Json:
+    endpoint = {"endpoint": {"address": _address(_LOOPBACK, front.admin_port)}}
+    return {
+        "name": "admin",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {
+            "cluster_name": "admin",
+            "endpoints": [{"lb_endpoints": [endpoint]}],
+        },
+    }

@@ -1,0 +1,34 @@
+"""Puts Envoy's files in their folder, each by one rename, so that none is ever read half."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+
+def publish(folder: Path, files: Mapping[str, str], before: Mapping[str, str]) -> int:
+    """Write the files that differ from those published before; return how many were written.
+
+    They are written in their order, and those that are wanted no more are removed at the end.
+    Raises OSError when the folder cannot be written.
+    """
+    changed = {name: text for name, text in files.items() if before.get(name) != text}
+    for name, text in changed.items():
+        _replace(folder / name, text)
+    for name in before.keys() - files.keys():
+        (folder / name).unlink(missing_ok=True)
+    return len(changed)
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Next to the folder's files and not among them: Envoy watches their folder for renames.
+    with NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False) as file:
+        file.write(text)
+    os.replace(file.name, path)  # noqa: PTH105  the same on a path, without a second object
+
+
+def published(folder: Path) -> dict[str, str]:
+    """Return the files that stand in a folder, by name; empty when it is empty."""
+    found = (path for path in folder.rglob("*.json") if not path.name.startswith("."))
+    return {str(path.relative_to(folder)): path.read_text() for path in found}

@@ -1,0 +1,30 @@
+"""Which models an API key may use: names, or beginnings of names that end with a star."""
+
+import re
+from collections.abc import Iterable
+from functools import reduce
+from typing import Final
+
+GRANT: Final = re.compile(r"[^*\s]{0,254}\*|[^*\s]{1,255}")
+GRANT_HELP: Final = "a model's name such as llama-8b, a beginning such as 'llama*', or '*' for all"
+
+
+def is_grant(text: str) -> bool:
+    """Tell whether a text may stand among an API key's models."""
+    return GRANT.fullmatch(text) is not None
+
+
+def granted(name: str, grants: Iterable[str]) -> bool:
+    """Tell whether any of the grants covers a model's name."""
+    return any(
+        name.startswith(grant[:-1]) if grant.endswith("*") else name == grant for grant in grants
+    )
+
+
+def covering(name: str) -> str:
+    """Return the regular expression (RE2) of all grants that cover a model's name.
+
+    Envoy knows the model's name and not the key's grants, so the question is turned around: a
+    grant covers ``ab`` when it is ``*``, ``a*``, ``ab*`` or ``ab``.
+    """
+    return reduce(lambda rest, letter: rf"(\*|{re.escape(letter)}{rest})", reversed(name), r"\*?")

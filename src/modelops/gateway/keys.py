@@ -1,0 +1,110 @@
+"""API keys: what one says, how it is signed, and what is remembered of it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Self
+
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from modelops.gateway.snapshot import AUDIENCE, ISSUER
+
+ALGORITHM: Final = "ES256"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """One API key without its secret; ``rpm`` and ``tpm`` are per minute, None without limit.
+
+    ``created`` and ``expires`` are seconds since the epoch.
+    """
+
+    id: str
+    tenant: str
+    models: tuple[str, ...]
+    created: int
+    expires: int
+    rpm: int | None = None
+    tpm: int | None = None
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """What the token says."""
+        limits = {"rpm": self.rpm, "tpm": self.tpm}
+        return {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": self.tenant,
+            "jti": self.id,
+            "iat": self.created,
+            "exp": self.expires,
+            "models": list(self.models),
+            **{name: str(limit) for name, limit in limits.items() if limit is not None},
+        }
+
+    def expired(self, now: datetime) -> bool:
+        """Tell whether the key is past its time."""
+        return now.timestamp() >= self.expires
+
+    def text(self) -> str:
+        """Return the record as JSON."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the record that a text holds; raises ValueError when it holds none."""
+        try:
+            fields = json.loads(text)
+            return cls(**{**fields, "models": tuple(fields["models"])})
+        except (TypeError, KeyError) as error:
+            message = f"not the record of an API key: {error}"
+            raise ValueError(message) from error
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """The private key that signs API keys, and its public half that verifies them."""
+
+    jwk: ECKey
+
+    @classmethod
+    def generate(cls) -> Self:
+        """Return a new key; its id is its thumbprint."""
+        made = ECKey.generate_key("P-256", auto_kid=True)
+        return cls(made)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the key that a private JWK holds; raises ValueError when it holds none."""
+        found = ECKey.import_key(json.loads(text))
+        if not found.is_private or found.kid is None:
+            message = "not a private JWK with a kid"
+            raise ValueError(message)
+        return cls(found)
+
+    @property
+    def id(self) -> str:
+        """The key's id, which every token that it signs carries."""
+        return str(self.jwk.kid)
+
+    @property
+    def private(self) -> str:
+        """The private JWK, as JSON: a secret."""
+        return json.dumps(self.jwk.as_dict(private=True), sort_keys=True)
+
+    @property
+    def public(self) -> Mapping[str, Any]:
+        """The public JWK, good for nothing but verifying."""
+        return {**self.jwk.as_dict(private=False), "alg": ALGORITHM, "use": "sig"}
+
+    def sign(self, record: KeyRecord) -> str:
+        """Return the API key itself, which is told once and kept nowhere."""
+        header = {"alg": ALGORITHM, "kid": self.id}
+        return jwt.encode(header, record.claims, self.jwk, algorithms=[ALGORITHM])
+
+
+def day(seconds: int) -> str:
+    """Return a time as people read it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")

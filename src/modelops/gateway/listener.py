@@ -1,0 +1,169 @@
+"""The listener: how a request is taken in, and the filters that it passes, in order."""
+
+from typing import Final
+
+from modelops.gateway import access, answers
+from modelops.gateway.access import CLAIMS, KEY_ID
+from modelops.gateway.answers import BODY
+from modelops.gateway.listing import listing
+from modelops.gateway.routes import JSON_TYPE, MODEL, NAMED, ROUTES
+from modelops.gateway.snapshot import Front
+from modelops.gateway.typed import FILTERS, PREFIX, Json, extension, file_source, typed
+
+MANAGER: Final = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+MOST_HEADERS: Final = 100
+HEADERS_KIB: Final = 32
+STREAMS: Final = 1000
+"""Requests in flight on one HTTP/2 connection."""
+
+
+def listener(front: Front) -> Json:
+    """Return the listener that callers reach; all that changes is in files that it follows."""
+    address = {"address": front.address, "port_value": front.port}
+    chain = {"filters": [{"name": "http", "typed_config": _manager(front)}], **_tls(front)}
+    return {
+        "name": "gateway",
+        "address": {"socket_address": address},
+        "per_connection_buffer_limit_bytes": 256 * 1024,
+        "filter_chains": [chain],
+    }
+
+
+def _tls(front: Front) -> Json:
+    if front.tls is None:
+        return {}
+    folder = front.tls.folder
+    pair = {
+        "certificate_chain": {"filename": f"{folder}/tls.crt"},
+        "private_key": {"filename": f"{folder}/tls.key"},
+        "watched_directory": {"path": folder},
+    }
+    context = {"alpn_protocols": ["h2", "http/1.1"], "tls_certificates": [pair]}
+    kind = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+    return {"transport_socket": extension("tls", kind, common_tls_context=context)}
+
+
+def _manager(front: Front) -> Json:
+    return typed(
+        MANAGER,
+        stat_prefix="gateway",
+        rds={
+            "route_config_name": ROUTES,
+            "config_source": file_source(f"{front.folder}/routes.json"),
+        },
+        http_filters=_filters(front),
+        local_reply_config={"mappers": answers.mappers()},
+        access_log=[_log()],
+        always_set_request_id_in_response=True,
+        **_limits(front),
+        **_hygiene(),
+    )
+
+
+def _limits(front: Front) -> Json:
+    """Return what one caller can take of the gateway at most."""
+    return {
+        "request_headers_timeout": f"{front.headers_seconds}s",
+        "request_timeout": f"{front.upload_seconds}s",
+        "stream_idle_timeout": f"{front.silent_seconds}s",
+        "max_request_headers_kb": HEADERS_KIB,
+        "common_http_protocol_options": {
+            "idle_timeout": "300s",
+            "max_headers_count": MOST_HEADERS,
+            "headers_with_underscores_action": "REJECT_REQUEST",
+        },
+        "http2_protocol_options": {
+            "max_concurrent_streams": STREAMS,
+            "initial_stream_window_size": 256 * 1024,
+            "initial_connection_window_size": 1024 * 1024,
+        },
+    }
+
+
+def _hygiene() -> Json:
+    """Return how a request is cleaned before anything looks at it."""
+    return {
+        "use_remote_address": True,
+        "normalize_path": True,
+        "merge_slashes": True,
+        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "strip_any_host_port": True,
+        "server_header_transformation": "PASS_THROUGH",
+    }
+
+
+def _filters(front: Front) -> list[Json]:
+    """Return the filters: a body is only read after its sender is known."""
+    return [
+        _followed("verifier", access.JWT, front),
+        _remembered(KEY_ID, f"%DYNAMIC_METADATA({CLAIMS[0]}:{CLAIMS[1]}:jti)%"),
+        _followed("revocation", access.RBAC, front),
+        _followed("limits", access.LIMIT, front),
+        _filter("buffer.v3.Buffer", max_request_bytes=front.largest_body),
+        _reader(),
+        _remembered(MODEL, f"%DYNAMIC_METADATA({NAMED[0]}:{NAMED[1]})%"),
+        listing(),
+        _filter("router.v3.Router", suppress_envoy_headers=True),
+    ]
+
+
+def _filter(kind: str, **fields: object) -> Json:
+    return extension(kind.partition(".")[0], f"{FILTERS}.{kind}", **fields)
+
+
+def _followed(name: str, kind: str, front: Front) -> Json:
+    """Return a filter whose configuration stands in a file of its own."""
+    source = file_source(f"{front.folder}/{name}.json")
+    found = {"config_source": source, "type_urls": [PREFIX + kind]}
+    return {"name": name, "config_discovery": found}
+
+
+def _remembered(key: str, text: str) -> Json:
+    """Return the filter that keeps a text where matchers look values up by hash."""
+    kept = {
+        "object_key": key,
+        "factory_key": "envoy.string",
+        "format_string": {
+            "text_format_source": {"inline_string": text},
+            "omit_empty_values": True,
+        },
+        "skip_if_empty": True,
+    }
+    kind = f"{FILTERS}.set_filter_state.v3.Config"
+    return extension(key, kind, on_request_headers=[kept], clear_route_cache=True)
+
+
+def _reader() -> Json:
+    """Return the filter that reads the body's `model`."""
+    wrong = {"metadata_namespace": BODY[0], "key": BODY[1]}
+    rule = {
+        "selectors": [{"key": "model"}],
+        "on_present": {"metadata_namespace": NAMED[0], "key": NAMED[1], "type": "STRING"},
+        "on_missing": {**wrong, "value": "nameless"},
+        "on_error": {**wrong, "value": "malformed"},
+    }
+    rules = {"rules": [rule], "allow_content_types_regex": {"regex": JSON_TYPE}}
+    return _filter("json_to_metadata.v3.JsonToMetadata", request_rules=rules)
+
+
+def _log() -> Json:
+    """Return the access log: one JSON object a request, on standard output."""
+    claim = f"%DYNAMIC_METADATA({CLAIMS[0]}:{CLAIMS[1]}:{{}})%"
+    fields = {
+        "time": "%START_TIME%",
+        "request": "%REQ(X-REQUEST-ID)%",
+        "tenant": claim.format("sub"),
+        "key": claim.format("jti"),
+        "model": f"%FILTER_STATE({MODEL}:PLAIN)%",
+        "method": "%REQ(:METHOD)%",
+        "path": "%PATH(NQ)%",
+        "status": "%RESPONSE_CODE%",
+        "why": "%RESPONSE_CODE_DETAILS%",
+        "milliseconds": "%DURATION%",
+        "first_byte_milliseconds": "%RESPONSE_DURATION%",
+        "bytes_received": "%BYTES_RECEIVED%",
+        "bytes_sent": "%BYTES_SENT%",
+        "replica": "%UPSTREAM_HOST%",
+    }
+    kind = "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
+    return extension("log", kind, log_format={"json_format": fields})

@@ -1,0 +1,42 @@
+"""From a snapshot to all the files that Envoy reads."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from modelops.gateway import access
+from modelops.gateway.bootstrap import bootstrap
+from modelops.gateway.clusters import assignment, cluster, endpoints_file
+from modelops.gateway.routes import virtual_hosts
+from modelops.gateway.snapshot import Front, Snapshot
+from modelops.gateway.typed import discovery, typed
+
+BOOTSTRAP: Final = "bootstrap.json"
+_FILTER: Final = "envoy.config.core.v3.TypedExtensionConfig"
+
+
+def render(snapshot: Snapshot, front: Front) -> dict[str, str]:
+    """Return the files by name, in the order in which they are written.
+
+    What is referred to comes before what refers to it; the bootstrap is last, so that Envoy
+    starts when all is there. Equal inputs give equal texts.
+    """
+    models = sorted(snapshot.models, key=lambda m: (m.served_name, m.cluster))
+    contents = {
+        **{endpoints_file(m): discovery([assignment(m)]) for m in models},
+        "clusters.json": discovery(cluster(m, front) for m in models),
+        "verifier.json": _filter("verifier", access.verifier(snapshot, front)),
+        "revocation.json": _filter("revocation", access.revocation(snapshot)),
+        "limits.json": _filter("limits", access.limits(snapshot, front)),
+        "routes.json": discovery([virtual_hosts(models)]),
+        BOOTSTRAP: bootstrap(front),
+    }
+    return {name: _text(content) for name, content in contents.items()}
+
+
+def _filter(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    return discovery([typed(_FILTER, name=name, typed_config=config)])
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1, sort_keys=True) + "\n"

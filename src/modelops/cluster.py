@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -19,12 +19,15 @@ from modelops.sync.observed import Ref
 
 PLURALS: Final = MappingProxyType(
     {
+        ("v1", "ConfigMap"): "configmaps",
         ("v1", "Namespace"): "namespaces",
         ("v1", "Pod"): "pods",
         ("v1", "PersistentVolumeClaim"): "persistentvolumeclaims",
+        ("v1", "Secret"): "secrets",
         ("v1", "Service"): "services",
         ("apps/v1", "Deployment"): "deployments",
         ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
+        ("discovery.k8s.io/v1", "EndpointSlice"): "endpointslices",
         ("events.k8s.io/v1", "Event"): "events",
         ("coordination.k8s.io/v1", "Lease"): "leases",
     }
@@ -35,6 +38,10 @@ _UNTYPED: Final = "failed to create typed patch object"
 """How the API server speaks of fields that a schema does not know; it sends 500 with it."""
 
 TIMEOUT: Final = ClientTimeout(total=30, sock_connect=10)
+WATCH_SECONDS: Final = 60
+"""A watch is renewed this often, so that one which died unnoticed is missed for no longer."""
+
+WATCH_TIMEOUT: Final = ClientTimeout(total=None, sock_connect=10, sock_read=WATCH_SECONDS + 15)
 PAGE: Final = 500
 """Objects in one answer of a list."""
 
@@ -86,6 +93,10 @@ class Transport(Protocol):
         """Return the answer to a request; `path` includes the query."""
         ...
 
+    def lines(self, path: str) -> AsyncIterator[bytes]:
+        """Yield the lines of a long answer as they come; raises ClusterError when it breaks."""
+        ...
+
 
 OnCall = Callable[[str, str, int], None]
 """Is told the verb, the resource and the HTTP status (0: unreachable) of every request."""
@@ -108,22 +119,49 @@ class Cluster:
         """Return an object; raises NotFound."""
         return await self._json("get", "GET", self._path(ref))
 
-    async def list(
+    async def survey(
         self, api_version: str, kind: str, namespace: str | None, labels: Mapping[str, str]
-    ) -> list[dict[str, Any]]:
-        """Return the objects of a kind that have all the labels; namespace None is everywhere."""
+    ) -> tuple[list[dict[str, Any]], str]:
+        """Return what `list` returns, and the version from which `watch` goes on."""
         path = self._collection(api_version, kind, namespace)
-        query = {"limit": str(PAGE)}
-        if labels:
-            query["labelSelector"] = ",".join(f"{key}={value}" for key, value in labels.items())
+        query = {"limit": str(PAGE), **_selector(labels)}
         items: list[dict[str, Any]] = []
         while True:
             page = await self._json("list", "GET", f"{path}?{urlencode(query)}")
             items += [{"apiVersion": api_version, "kind": kind} | i for i in page["items"]]
             more = page["metadata"].get("continue")
             if not more:
-                return items
+                return items, str(page["metadata"].get("resourceVersion", ""))
             query["continue"] = more
+
+    async def list(
+        self, api_version: str, kind: str, namespace: str | None, labels: Mapping[str, str]
+    ) -> list[dict[str, Any]]:
+        """Return the objects of a kind that have all the labels; namespace None is everywhere."""
+        return (await self.survey(api_version, kind, namespace, labels))[0]
+
+    async def watch(
+        self,
+        api_version: str,
+        kind: str,
+        namespace: str | None,
+        labels: Mapping[str, str],
+        version: str,
+    ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Yield what happens after a version, for a minute: ADDED, MODIFIED, DELETED, BOOKMARK.
+
+        Each comes with its object. Raises ClusterError when the watch breaks, or when the version
+        is too old to go on from.
+        """
+        query = {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"}
+        query |= {"timeoutSeconds": str(WATCH_SECONDS), **_selector(labels)}
+        path = f"{self._collection(api_version, kind, namespace)}?{urlencode(query)}"
+        self.on_call("watch", _resource(path), 200)
+        async for line in self.transport.lines(path):
+            event = json.loads(line)
+            if event["type"] == "ERROR":
+                raise Unreachable(str(event["object"].get("message")))
+            yield event["type"], event["object"]
 
     async def apply(self, manifest: Mapping[str, Any], manager: str) -> dict[str, Any]:
         """Server-side apply: make the manager's fields exactly those of the manifest."""
@@ -215,6 +253,11 @@ class Cluster:
         return f"{root}{within}/{self.plurals[api_version, kind]}"
 
 
+def _selector(labels: Mapping[str, str]) -> dict[str, str]:
+    chosen = ",".join(f"{key}={value}" for key, value in labels.items())
+    return {"labelSelector": chosen} if chosen else {}
+
+
 def _resource(path: str) -> str:
     """Return the resource that a path speaks of, as RBAC rules spell it: `pods/log`."""
     parts = path.partition("?")[0].split("/")[1:]
@@ -275,18 +318,41 @@ class ApiServer:
         self, method: str, path: str, body: Mapping[str, Any] | None, content_type: str
     ) -> Answer:
         """Return the answer to one request; raises Unreachable when there is none."""
-        headers = {"Accept": "application/json, */*", "Content-Type": content_type}
         try:
-            await self._client.update_params_for_auth(
-                headers, [], ["BearerToken"], path, method, body
-            )
-            response = await self._client.call_api(
-                method, self._host + path, headers, body, _request_timeout=TIMEOUT
-            )
-            content = await response.read()  # type: ignore[no-untyped-call]
+            response = await self._send(method, path, body, content_type, TIMEOUT)
+            content = await response.read()
             return Answer(response.status, content)
         except (ClientError, OSError, TimeoutError) as cause:
-            raise Unreachable(
-                f"the API server at {self._host} does not answer "
-                f"({str(cause) or type(cause).__name__})"
-            ) from cause
+            raise self._silence(cause) from cause
+
+    async def lines(self, path: str) -> AsyncIterator[bytes]:
+        """Yield the lines of a long answer as they come; raises ClusterError when it breaks."""
+        try:
+            response = await self._send("GET", path, None, "application/json", WATCH_TIMEOUT)
+            if response.status >= 300:
+                raise error(Answer(response.status, await response.read()))
+            rest = b""
+            async for chunk in response.response.content.iter_any():
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield line
+        except (ClientError, OSError, TimeoutError) as cause:
+            raise self._silence(cause) from cause
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        content_type: str,
+        patience: ClientTimeout,
+    ) -> Any:
+        headers = {"Accept": "application/json, */*", "Content-Type": content_type}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        return await self._client.call_api(
+            method, self._host + path, headers, body, _request_timeout=patience
+        )
+
+    def _silence(self, cause: Exception) -> Unreachable:
+        told = str(cause) or type(cause).__name__
+        return Unreachable(f"the API server at {self._host} does not answer ({told})")

@@ -10,6 +10,7 @@ from rich.table import Table
 from modelops.api.kinds import KINDS
 from modelops.api.manifest import crd_yaml
 from modelops.api.reference import reference_markdown
+from modelops.cli import key
 from modelops.cli.offline import explain_command, plan_command, render_command
 from modelops.runtimes.engines import RUNTIMES
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command("render")(render_command)
 app.command("plan")(plan_command)
 app.command("explain")(explain_command)
+app.add_typer(key.app, name="key")
 
 
 @app.command("crd")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Self
 
 from joserfc import jwt
@@ -16,7 +16,7 @@ ALGORITHM: Final = "ES256"
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """One API key without its secret; ``rpm`` and ``tpm`` are per minute, None without limit.
+    """One API key without its secret; ``rpm`` is requests per minute, None without limit.
 
     ``created`` and ``expires`` are seconds since the epoch.
     """
@@ -27,12 +27,11 @@ class KeyRecord:
     created: int
     expires: int
     rpm: int | None = None
-    tpm: int | None = None
 
     @property
     def claims(self) -> dict[str, Any]:
         """What the token says."""
-        limits = {"rpm": self.rpm, "tpm": self.tpm}
+        limit = {} if self.rpm is None else {"rpm": str(self.rpm)}
         return {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -41,7 +40,7 @@ class KeyRecord:
             "iat": self.created,
             "exp": self.expires,
             "models": list(self.models),
-            **{name: str(limit) for name, limit in limits.items() if limit is not None},
+            **limit,
         }
 
     def expired(self, now: datetime) -> bool:
@@ -103,8 +102,3 @@ class SigningKey:
         """Return the API key itself, which is told once and kept nowhere."""
         header = {"alg": ALGORITHM, "kid": self.id}
         return jwt.encode(header, record.claims, self.jwk, algorithms=[ALGORITHM])
-
-
-def day(seconds: int) -> str:
-    """Return a time as people read it."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,141 @@
+"""Keeps Envoy's files what the cluster's objects say."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from modelops.api.base import API_VERSION
+from modelops.api.kinds import KINDS
+from modelops.cluster import Cluster
+from modelops.gateway import observed
+from modelops.gateway.files import publish, published
+from modelops.gateway.metrics import Metrics
+from modelops.gateway.observed import Slice, Standing
+from modelops.gateway.reflector import Reflector
+from modelops.gateway.render import render
+from modelops.gateway.snapshot import Front, Model, Snapshot
+
+GATHER_SECONDS: Final = 0.05
+"""Changes come in bursts: so long one waits for others."""
+
+RETRY_SECONDS: Final = 1.0
+MANAGED: Final = {"app.kubernetes.io/managed-by": "modelops"}
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class View:
+    """The copies of everything that a snapshot is made of."""
+
+    models: Sequence[Reflector[Model]]
+    slices: Sequence[Reflector[Slice]]
+    keys: Reflector[Mapping[str, Any] | None]
+    standings: Reflector[Standing]
+
+    @classmethod
+    def of(
+        cls, cluster: Cluster, system: str, namespaces: Sequence[str], news: asyncio.Event
+    ) -> "View":
+        """Return copies that are still empty; `news` is set whenever one changes."""
+        places = tuple(namespaces) or (None,)
+        follow = news.set
+        return cls(
+            models=[
+                Reflector(cluster, API_VERSION, kind, place, {}, observed.model, follow)
+                for kind in KINDS
+                for place in places
+            ],
+            slices=[
+                Reflector(
+                    cluster, "discovery.k8s.io/v1", "EndpointSlice", place, MANAGED,
+                    observed.endpoint_slice, follow,
+                )
+                for place in places
+            ],
+            keys=Reflector(
+                cluster, "v1", "ConfigMap", system, observed.SIGNING_KEY,
+                observed.public_key, follow,
+            ),
+            standings=Reflector(
+                cluster, "v1", "ConfigMap", system, observed.API_KEY, observed.standing, follow
+            ),
+        )  # fmt: skip
+
+    @property
+    def reflectors(self) -> Sequence[Reflector[Any]]:
+        """All of them."""
+        return (*self.models, *self.slices, self.keys, self.standings)
+
+    @property
+    def complete(self) -> bool:
+        """Whether each has been whole once."""
+        return all(reflector.complete for reflector in self.reflectors)
+
+    def snapshot(self, now: datetime) -> Snapshot:
+        """Return what they say now."""
+        return observed.snapshot(
+            (m for r in self.models for m in r.objects.values()),
+            (s for r in self.slices for s in r.objects.values()),
+            self.keys.objects.values(),
+            self.standings.objects.values(),
+            now,
+        )
+
+
+@dataclass(slots=True)
+class Control:
+    """Publishes a configuration whenever the view has changed, never before it is complete."""
+
+    view: View
+    front: Front
+    metrics: Metrics
+    news: asyncio.Event
+    _files: dict[str, str] | None = field(default=None, init=False)
+
+    async def run(self) -> None:
+        """Follow the cluster and publish until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for reflector in self.view.reflectors:
+                group.create_task(reflector.run(), name=reflector.kind)
+            group.create_task(self._publish_changes(), name="publish")
+
+    async def _publish_changes(self) -> None:
+        while True:
+            await self.news.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+            self.news.clear()
+            if self.view.complete and not self._publish():
+                await asyncio.sleep(RETRY_SECONDS)
+                self.news.set()
+
+    def _publish(self) -> bool:
+        """Write what has changed; return whether that could be done."""
+        started = time.monotonic()
+        snapshot = self.view.snapshot(datetime.now(UTC))
+        folder = Path(self.front.folder)
+        try:
+            before = published(folder) if self._files is None else self._files
+            files = render(snapshot, self.front)
+            written = publish(folder, files, before)
+        except OSError as error:
+            log.error("Envoy's files cannot be written to %s, trying again: %s", folder, error)  # noqa: TRY400  the cause is the file system's
+            return False
+        self._files = files
+        self._tell(snapshot, written, time.monotonic() - started)
+        return True
+
+    def _tell(self, snapshot: Snapshot, written: int, seconds: float) -> None:
+        self.metrics.models.set(len(snapshot.models))
+        self.metrics.endpoints.set(sum(len(m.endpoints) for m in snapshot.models))
+        self.metrics.revoked.set(len(snapshot.revoked))
+        self.metrics.publish_seconds.observe(seconds)
+        if written:
+            self.metrics.publications.inc()
+            self.metrics.last_publication.set_to_current_time()
+            log.info("serving %d models; %d files written", len(snapshot.models), written)

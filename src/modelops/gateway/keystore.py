@@ -1,0 +1,121 @@
+"""Where API keys are remembered: ConfigMaps, and one Secret with the key that signs them.
+
+A gateway reads the ConfigMaps and never the Secret.
+"""
+
+import hashlib
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from modelops.cluster import Cluster, Conflict, NotFound
+from modelops.gateway.keys import KeyRecord, SigningKey
+from modelops.gateway.observed import API_KEY, SIGNING_KEY, Standing, standing
+from modelops.sync.observed import Ref
+
+SECRET: Final = "modelops-signing-key"  # noqa: S105  the name of the Secret
+FIELD: Final = "key.json"
+MANAGER: Final = "modelops-cli"
+
+
+class UnknownKey(LookupError):
+    """No API key with that id is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyStore:
+    """The API keys of one platform. Everything raises ClusterError when the cluster refuses."""
+
+    cluster: Cluster
+    namespace: str
+
+    async def signing_key(self) -> SigningKey:
+        """Return the key that signs, made at the first call; gateways know its public half."""
+        try:
+            key = await self._read()
+        except NotFound:
+            with suppress(Conflict):  # someone else was first
+                await self.cluster.create(self._secret(SigningKey.generate()))
+            key = await self._read()
+        await self._announce(key)
+        return key
+
+    async def rotate(self) -> SigningKey:
+        """Sign with a new key from now on; API keys signed before stay valid."""
+        await self.signing_key()
+        key = SigningKey.generate()
+        await self._announce(key)
+        await self.cluster.apply(self._secret(key), MANAGER)
+        return key
+
+    async def forget_old_signing_keys(self) -> int:
+        """Make every API key that an earlier signing key signed invalid; return their number."""
+        current = self._public(await self.signing_key())["metadata"]["name"]
+        listed = await self.cluster.list("v1", "ConfigMap", self.namespace, SIGNING_KEY)
+        old = [item for item in listed if item["metadata"]["name"] != current]
+        for item in old:
+            await self.cluster.delete(Ref.of(item), item["metadata"]["uid"])
+        return len(old)
+
+    async def add(self, record: KeyRecord) -> str:
+        """Remember a new API key and return the key itself, which is kept nowhere."""
+        signing = await self.signing_key()
+        await self.cluster.create(self._config_map(_name(record.id), API_KEY, _data(record)))
+        return signing.sign(record)
+
+    async def list(self) -> list[Standing]:
+        """Return what is remembered of every API key, oldest first."""
+        listed = await self.cluster.list("v1", "ConfigMap", self.namespace, API_KEY)
+        found = (standing(item) for item in listed)
+        return sorted(found, key=lambda s: (s.record.created if s.record else 0, s.id))
+
+    async def revoke(self, identity: str) -> None:
+        """Have an API key refused from now on; raises UnknownKey."""
+        ref = Ref("v1", "ConfigMap", self.namespace, _name(identity))
+        try:
+            before = await self.cluster.get(ref)
+        except NotFound as error:
+            raise UnknownKey(identity) from error
+        data = {**(before.get("data") or {}), "revoked": "true"}
+        await self.cluster.replace({**before, "data": data})
+
+    async def _read(self) -> SigningKey:
+        found = await self.cluster.get(Ref("v1", "Secret", self.namespace, SECRET))
+        return SigningKey.parse(b64decode(found["data"][FIELD]).decode())
+
+    async def _announce(self, key: SigningKey) -> None:
+        await self.cluster.apply(self._public(key), MANAGER)
+
+    def _secret(self, key: SigningKey) -> dict[str, Any]:
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": SECRET, "namespace": self.namespace},
+            "data": {FIELD: b64encode(key.private.encode()).decode()},
+        }
+
+    def _public(self, key: SigningKey) -> dict[str, Any]:
+        digest = hashlib.sha256(key.id.encode()).hexdigest()[:16]
+        data = {"jwk": json.dumps(dict(key.public), sort_keys=True)}
+        return self._config_map(f"signing-key-{digest}", SIGNING_KEY, data)
+
+    def _config_map(
+        self, name: str, labels: Mapping[str, str], data: Mapping[str, str]
+    ) -> dict[str, Any]:
+        return {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": self.namespace, "labels": dict(labels)},
+            "data": dict(data),
+        }
+
+
+def _name(identity: str) -> str:
+    return f"api-key-{identity}"
+
+
+def _data(record: KeyRecord) -> dict[str, str]:
+    return {"record": record.text()}

@@ -1,0 +1,52 @@
+"""What the gateway takes from its environment: variables that begin with MODELOPS_GATEWAY_."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from modelops.gateway.snapshot import Front, Tls
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """The gateway's settings; each field is the variable MODELOPS_GATEWAY_<FIELD>."""
+
+    model_config = SettingsConfigDict(env_prefix="MODELOPS_GATEWAY_", frozen=True, extra="ignore")
+
+    folder: str = Field("/config", min_length=1, description="Where Envoy's files are written.")
+    system_namespace: str = Field("modelops-system", description="Where API keys are remembered.")
+    namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Namespaces whose models are served, separated by commas; empty: all."
+    )
+    port: Port = 8080
+    admin_port: Port = 9901
+    envoy_metrics_port: Port = 9902
+    metrics_port: Port = 9903
+    largest_body: int = Field(33_554_432, ge=1024, description="Largest request; bytes.")
+    tenant_limit: int = Field(
+        0, ge=0, description="Requests per minute of one tenant at each replica; 0: no limit."
+    )
+    tls_folder: str = Field("", description="Where tls.crt and tls.key are; empty: no TLS.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("namespaces", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @property
+    def front(self) -> Front:
+        """How Envoy is set up."""
+        return Front(
+            folder=self.folder,
+            port=self.port,
+            admin_port=self.admin_port,
+            metrics_port=self.envoy_metrics_port,
+            largest_body=self.largest_body,
+            tenant_limit=self.tenant_limit,
+            tls=Tls(self.tls_folder) if self.tls_folder else None,
+        )

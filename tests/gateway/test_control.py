@@ -1,0 +1,190 @@
+"""From the cluster to Envoy's files, and what happens while the cluster is away."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gateway.cluster import WatchedApiServer, replicas, text_model
+from modelops.api.kinds import KINDS
+from modelops.cluster import Cluster, plurals
+from modelops.gateway.control import Control, View
+from modelops.gateway.files import published
+from modelops.gateway.keys import KeyRecord
+from modelops.gateway.keystore import KeyStore, UnknownKey
+from modelops.gateway.metrics import Metrics
+from modelops.gateway.render import BOOTSTRAP
+from modelops.gateway.snapshot import Front
+
+SYSTEM = "modelops-system"
+RECORD = KeyRecord("k1", "acme", ("*",), 1, 4_000_000_000, rpm=7)
+EXPIRED = KeyRecord("k0", "acme", ("*",), 1, 2, rpm=5)
+
+
+class Stage:
+    """A control process in front of a fake API server."""
+
+    def __init__(self, folder: Path) -> None:
+        """Write into that folder."""
+        self.server = WatchedApiServer()
+        self.folder = folder
+        cluster = Cluster(self.server, plurals(KINDS))
+        self.store = KeyStore(cluster, SYSTEM)
+        news = asyncio.Event()
+        view = View.of(cluster, SYSTEM, (), news)
+        self.control = Control(view, Front(str(folder)), Metrics.create(), news)
+
+    async def until(self, holds: Callable[[dict[str, str]], bool]) -> None:
+        """Wait until the files are as they shall be."""
+        async with asyncio.timeout(5):
+            while not holds(published(self.folder)):
+                await self.server.tell()
+                await asyncio.sleep(0.01)
+
+
+def play(folder: Path, story: Callable[[Stage], object]) -> None:
+    """Run a story beside a control process."""
+
+    async def run() -> None:
+        stage = Stage(folder)
+        working = asyncio.create_task(stage.control.run())
+        try:
+            await story(stage)
+            assert not working.done()
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+    asyncio.run(run())
+
+
+def test_models_and_replicas_are_followed(tmp_path: Path) -> None:
+    """A model has a route as soon as it exists, and those replicas that are ready."""
+
+    async def story(stage: Stage) -> None:
+        await stage.until(lambda files: BOOTSTRAP in files)
+        await stage.server.have(
+            text_model("chat", name="llama"), replicas("chat", one=True, two=False)
+        )
+        name = "endpoints/team.chat.json"
+        await stage.until(lambda files: "one.example" in files.get(name, ""))
+        assert "two.example" not in published(tmp_path)[name]
+        assert '"llama"' in published(tmp_path)["routes.json"]
+        await stage.server.have(replicas("chat", one=True, two=True))
+        await stage.until(lambda files: "two.example" in files[name])
+        del stage.server.objects[next(a for a in stage.server.objects if a[1] == "textmodels")]
+        await stage.until(lambda files: name not in files)
+
+    play(tmp_path, story)
+
+
+def test_nothing_is_written_before_all_is_known(tmp_path: Path) -> None:
+    """As long as one kind cannot be listed Envoy gets no configuration that lacks it."""
+
+    async def story(stage: Stage) -> None:
+        stage.server.down = True
+        await stage.until(lambda _: stage.server.refused > 3)
+        assert published(tmp_path) == {}
+        stage.server.down = False
+        await stage.until(lambda files: BOOTSTRAP in files)
+
+    play(tmp_path, story)
+
+
+def test_the_last_files_stay_while_the_api_server_is_away(tmp_path: Path) -> None:
+    """Nothing changes while the API server is away; what changed meanwhile comes after it."""
+
+    async def story(stage: Stage) -> None:
+        await stage.server.have(text_model("chat"))
+        await stage.until(lambda files: '"chat"' in files.get("routes.json", ""))
+        before = published(tmp_path)
+        stage.server.down = True
+        await stage.server.have(text_model("other"))
+        await stage.until(lambda _: stage.server.refused > 3)
+        assert published(tmp_path) == before
+        stage.server.down = False
+        await stage.until(lambda files: '"other"' in files["routes.json"])
+
+    play(tmp_path, story)
+
+
+def test_a_version_that_is_too_old_is_no_end(tmp_path: Path) -> None:
+    """When the API server has forgotten where a watch was, everything is read anew."""
+
+    async def story(stage: Stage) -> None:
+        stage.server.stale = True
+        await stage.until(lambda files: BOOTSTRAP in files)
+        await stage.server.have(text_model("chat"))
+        await stage.until(lambda files: '"chat"' in files["routes.json"])
+
+    play(tmp_path, story)
+
+
+def test_keys_are_made_revoked_and_rotated(tmp_path: Path) -> None:
+    """What the command line does with keys is what the gateway gets to know."""
+
+    async def story(stage: Stage) -> None:
+        store = stage.store
+        await stage.until(lambda files: BOOTSTRAP in files)
+        assert await store.add(RECORD)
+        await store.add(EXPIRED)
+        first = await store.signing_key()
+        await stage.until(lambda files: first.id in files["verifier.json"])
+        await stage.until(lambda files: '"value": "7"' in files["limits.json"])
+        assert '"value": "5"' not in published(tmp_path)["limits.json"]
+        await store.revoke("k1")
+        await store.revoke("k0")
+        await stage.until(lambda files: "k1" in files["revocation.json"])
+        assert "k0" not in published(tmp_path)["revocation.json"]
+        second = await store.rotate()
+        await stage.until(lambda files: second.id in files["verifier.json"])
+        assert first.id in published(tmp_path)["verifier.json"]
+        assert await store.forget_old_signing_keys() == 1
+        await stage.until(lambda files: first.id not in files["verifier.json"])
+        assert (await store.signing_key()).id == second.id
+
+    play(tmp_path, story)
+
+
+def test_the_store_keeps_no_secret_where_gateways_read(tmp_path: Path) -> None:
+    """The private key and the API keys themselves stand in no ConfigMap."""
+
+    async def story(stage: Stage) -> None:
+        key = await stage.store.add(RECORD)
+        private = json.loads((await stage.store.signing_key()).private)["d"]
+        maps = [s.manifest for a, s in stage.server.objects.items() if a[1] == "configmaps"]
+        assert len(maps) == 2
+        assert key.rpartition(".")[2] not in json.dumps(maps)
+        assert private not in json.dumps(maps)
+        listed = await stage.store.list()
+        assert [(s.id, s.record, s.revoked) for s in listed] == [("k1", RECORD, False)]
+        with pytest.raises(UnknownKey):
+            await stage.store.revoke("k2")
+
+    play(tmp_path, story)
+
+
+def test_a_record_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """Whoever spoils a key's record does not bring a revoked key back to life."""
+
+    async def story(stage: Stage) -> None:
+        await stage.store.add(RECORD)
+        name = f"{SYSTEM}/api-key-k1"
+        stage.server.edit("configmaps", name, lambda m: m.update(data={"record": "{}"}))
+        await stage.until(lambda files: "k1" in files.get("revocation.json", ""))
+
+    play(tmp_path, story)
+
+
+def test_the_oldest_model_keeps_its_name(tmp_path: Path) -> None:
+    """A newcomer that takes another's name gets none of its callers."""
+
+    async def story(stage: Stage) -> None:
+        old, new = text_model("old", "z", 1, name="chat"), text_model("new", "a", 2, name="chat")
+        await stage.server.have(new, old)
+        await stage.until(lambda files: "z.old" in files.get("routes.json", ""))
+        assert "a.new" not in published(tmp_path)["routes.json"]
+
+    play(tmp_path, story)

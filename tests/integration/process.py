@@ -80,6 +80,12 @@ class OperatorProcess:
         """Return the metrics."""
         return httpx.get(f"http://127.0.0.1:{self.metrics}/metrics").text
 
+    @property
+    def passes(self) -> int:
+        """How many passes this operator has done."""
+        counts = (x for x in self.scrape().splitlines() if x.startswith("modelops_passes_total{"))
+        return int(sum(float(line.split()[-1]) for line in counts))
+
     def probe(self) -> httpx.Response:
         """Return the answer of the liveness endpoint."""
         return httpx.get(f"http://127.0.0.1:{self.health}/healthz")

@@ -1,4 +1,4 @@
-"""The laws of the operator as a process, with real kopf on a real API server."""
+"""The laws of the operator as a process: its start, its end, and what is lost meanwhile."""
 
 import signal
 import socket
@@ -7,38 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
-import pytest
 
 from e2e.cluster.apiserver import ControlPlane
 from integration import play
-from integration.api import Api, Manifest, Refusal
-from integration.conftest import Start, condition, install_crds, text_model
+from integration.api import Api
+from integration.conftest import Start, install_crds, text_model
 from integration.process import OperatorProcess, eventually
+from integration.verdict import converged, reaches
 from modelops.api.crd import crd
 from modelops.api.kinds import KINDS
-
-
-def reason(api: Api, namespace: str, name: str = "chat") -> str:
-    """Return why a TextModel is Ready or not."""
-    found = api.find("TextModel", namespace, name)
-    return str(condition(found, "Ready").get("reason", ""))
-
-
-def reaches(api: Api, namespace: str, wanted: str, seconds: float = 60) -> Manifest:
-    """Wait until a TextModel has that reason; return the TextModel."""
-    eventually(
-        lambda: reason(api, namespace) == wanted,
-        seconds,
-        f"chat is {wanted}; it is {api.find('TextModel', namespace, 'chat')}",
-    )
-    return api.get("TextModel", namespace, "chat")
-
-
-def converged(api: Api, namespace: str) -> None:
-    """Wait until a TextModel has all it needs and waits for a pod."""
-    reaches(api, namespace, "Pending")
-    assert api.get("Service", namespace, "chat")
-    assert api.get("Deployment", namespace, "chat")["spec"]["replicas"] == 1
 
 
 @contextmanager
@@ -95,69 +72,6 @@ def hangs(api: Api, namespace: str) -> bool:
     except httpx.TimeoutException:
         return True
     return False
-
-
-def test_an_object_becomes_a_deployment_and_a_verdict(
-    api: Api, namespace: str, start: Start
-) -> None:
-    """A TextModel gets its children and a status; when its pod serves, it is Ready."""
-    operator = start().ready()
-    api.create(text_model(namespace))
-    converged(api, namespace)
-    play.pod(api, namespace)
-    play.running(api, namespace)
-    model = reaches(api, namespace, "Serving")
-    assert condition(model, "Ready")["message"] == "serving 1 of 1 replica"
-    assert condition(model, "WeightsReady")["status"] == "True"
-    assert model["status"]["observedGeneration"] == model["metadata"]["generation"]
-    assert model["status"]["weights"]["digest"] == "abc"
-    assert model["status"]["url"] == f"http://chat.{namespace}.svc.cluster.local/v1"
-    reasons = [e["reason"] for e in api.all("Event", namespace)]
-    assert set(reasons) >= {"Deploying", "Pending", "Serving"}
-    assert any(line["message"].endswith("serving 1 of 1 replica") for line in operator.lines)
-    assert "finalizers" not in model["metadata"]
-    assert "annotations" not in model["metadata"]
-
-
-def test_a_cause_in_a_pod_reaches_the_object(api: Api, namespace: str, start: Start) -> None:
-    """An image that cannot be pulled is told within seconds, by a Warning too."""
-    start().ready()
-    api.create(text_model(namespace))
-    converged(api, namespace)
-    play.pod(api, namespace)
-    play.unpullable(api, namespace)
-    model = reaches(api, namespace, "ImagePullFailed", 30)
-    assert "engine:test" in condition(model, "Ready")["message"]
-    warnings = [e["reason"] for e in api.all("Event", namespace) if e["type"] == "Warning"]
-    assert warnings == ["ImagePullFailed"]
-
-
-def test_a_settled_object_is_left_alone(api: Api, namespace: str, start: Start) -> None:
-    """Passes over what is as it should be change no object, and so wake nobody."""
-    operator = start(RESYNC_SECONDS="1").ready()
-    api.create(text_model(namespace))
-    converged(api, namespace)
-    play.pod(api, namespace)
-    play.running(api, namespace)
-    reaches(api, namespace, "Serving")
-    settled = versions(api, namespace)
-    passes = counted(operator)
-    eventually(lambda: counted(operator) >= passes + 2, what="two more passes")
-    assert versions(api, namespace) == settled
-    assert counted(operator) < passes + 10
-
-
-def versions(api: Api, namespace: str) -> dict[str, str]:
-    """Return the resource versions of a TextModel and its children."""
-    kinds = ("TextModel", "Deployment", "Service")
-    found = {kind: api.get(kind, namespace, "chat") for kind in kinds}
-    return {kind: one["metadata"]["resourceVersion"] for kind, one in found.items()}
-
-
-def counted(operator: OperatorProcess) -> int:
-    """Return how many passes an operator has done."""
-    lines = operator.scrape().splitlines()
-    return int(sum(float(x.split()[-1]) for x in lines if x.startswith("modelops_passes_total{")))
 
 
 def test_killed_in_the_middle_of_a_pass_it_converges_when_restarted(
@@ -244,69 +158,6 @@ def test_an_operator_that_cannot_renew_its_lease_ends_and_can_be_restarted(
     converged(api, namespace)
 
 
-def test_replicas_have_one_writer(api: Api, namespace: str, start: Start) -> None:
-    """`spec.replicas` of the Deployment belongs to `modelops-scaler` and to nobody else."""
-    start().ready()
-    api.create(text_model(namespace))
-    converged(api, namespace)
-    eventually(lambda: writers(api, namespace) == ["modelops-scaler"], what="one writer")
-
-
-def writers(api: Api, namespace: str) -> list[str]:
-    """Return the field managers of a Deployment's replicas."""
-    managed = api.get("Deployment", namespace, "chat")["metadata"]["managedFields"]
-    return [m["manager"] for m in managed if "f:replicas" in m["fieldsV1"].get("f:spec", {})]
-
-
-def test_scaling_the_object_scales_its_deployment(api: Api, namespace: str, start: Start) -> None:
-    """What `kubectl scale` writes reaches the Deployment; a budget comes with it and goes."""
-    start().ready()
-    api.create(text_model(namespace))
-    converged(api, namespace)
-    api.merge("TextModel", namespace, "chat", {"spec": {"replicas": 3}}, "scale")
-    eventually(
-        lambda: api.get("Deployment", namespace, "chat")["spec"]["replicas"] == 3, what="3 replicas"
-    )
-    eventually(lambda: api.find("PodDisruptionBudget", namespace, "chat"), what="the budget")
-    api.merge("TextModel", namespace, "chat", {"spec": {"replicas": 0}}, "scale")
-    reaches(api, namespace, "Idle")
-    eventually(lambda: api.find("PodDisruptionBudget", namespace, "chat") is None, what="no budget")
-
-
-def test_zero_replicas_make_no_pod(api: Api, namespace: str, start: Start) -> None:
-    """The Deployment of a TextModel at zero is born with zero replicas."""
-    start().ready()
-    api.create(text_model(namespace, scaling={"minReplicas": 0}))
-    found = eventually(lambda: api.find("Deployment", namespace, "chat"), what="the Deployment")
-    assert found["metadata"]["generation"] == 1
-    reaches(api, namespace, "Idle")
-    made = api.get("Deployment", namespace, "chat")
-    assert (made["spec"]["replicas"], made["metadata"]["generation"]) == (0, 1)
-
-
-@pytest.mark.parametrize(
-    ("template", "says"),
-    [
-        ({"spec": {"nodeSelecter": {"a": "b"}}}, "nodeSelecter"),
-        ({"spec": {"restartPolicy": "Never"}}, "restartPolicy"),
-        ({"spec": {"nodeSelector": "a"}}, "nodeSelector"),
-    ],
-)
-def test_what_the_api_server_refuses_is_told_in_its_words(
-    api: Api, namespace: str, start: Start, template: Manifest, says: str
-) -> None:
-    """A pod template that is refused becomes ApplyFailed, stays so, and heals when corrected."""
-    operator = start().ready()
-    api.create(text_model(namespace, podTemplate=template))
-    model = reaches(api, namespace, "ApplyFailed")
-    assert says in condition(model, "Ready")["message"]
-    before = counted(operator)
-    eventually(lambda: counted(operator) >= before + 2, what="it is tried again")
-    assert api.get("TextModel", namespace, "chat")["status"] == model["status"]
-    api.merge("TextModel", namespace, "chat", {"spec": {"podTemplate": None}})
-    converged(api, namespace)
-
-
 def test_a_child_that_goes_missing_is_made_again(api: Api, namespace: str, start: Start) -> None:
     """A child that someone deletes comes back at once, without waiting for a resync."""
     start().ready()
@@ -317,24 +168,6 @@ def test_a_child_that_goes_missing_is_made_again(api: Api, namespace: str, start
     reaches(api, namespace, "Serving")
     api.delete("Service", namespace, "chat")
     eventually(lambda: api.find("Service", namespace, "chat"), what="the Service is back")
-
-
-def test_a_foreign_object_is_never_taken(api: Api, namespace: str, start: Start) -> None:
-    """A Service of that name that is not ours stays as it is, until it is gone."""
-    service = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "chat", "namespace": namespace},
-        "spec": {"ports": [{"port": 1234}]},
-    }
-    before = api.create(service)
-    start(RESYNC_SECONDS="1").ready()
-    api.create(text_model(namespace))
-    model = reaches(api, namespace, "NameConflict")
-    assert "Service chat exists" in condition(model, "Ready")["message"]
-    assert api.get("Service", namespace, "chat") == before
-    api.delete("Service", namespace, "chat")
-    converged(api, namespace)
 
 
 def test_a_stop_is_quick_and_gives_the_lease_up(api: Api, namespace: str, start: Start) -> None:
@@ -369,7 +202,7 @@ def test_of_two_operators_one_leads(api: Api, namespace: str, start: Start) -> N
     converged(api, namespace)
     assert not second.leads
     assert second.probe().text == "ok"
-    assert counted(second) == 0
+    assert second.passes == 0
     assert first.terminate() == 0
     second.ready()
     api.create(text_model(namespace, "next"))
@@ -398,16 +231,4 @@ def test_only_the_chosen_namespaces_are_looked_at(api: Api, namespace: str, star
     api.create(text_model(namespace))
     start(NAMESPACES=namespace, LEASE_NAME="other").ready()
     converged(api, namespace)
-    assert counted(operator) == 0
-
-
-def test_a_deleted_object_is_let_go(api: Api, namespace: str, start: Start) -> None:
-    """A TextModel goes at once when deleted; children carry what the collector needs."""
-    start().ready()
-    model = api.create(text_model(namespace))
-    converged(api, namespace)
-    api.delete("TextModel", namespace, "chat")
-    with pytest.raises(Refusal, match="not found"):
-        api.get("TextModel", namespace, "chat")
-    (owner,) = api.get("Deployment", namespace, "chat")["metadata"]["ownerReferences"]
-    assert (owner["uid"], owner["controller"]) == (model["metadata"]["uid"], True)
+    assert operator.passes == 0

@@ -44,6 +44,8 @@ NAMESPACES: Final = frozenset({("", "namespaces")})
 VERBS: Final[Mapping[str, frozenset[str]]] = {
     "get": frozenset({"get"}),
     "list": frozenset({"list"}),
+    "survey": frozenset({"list"}),
+    "watch": frozenset({"watch"}),
     "apply": frozenset({"create", "patch"}),  # an apply creates what does not exist
     "apply_status": frozenset({"patch"}),
     "create": frozenset({"create"}),

@@ -1,6 +1,5 @@
 """The programs that tests of the chart run."""
 
-import fcntl
 import os
 from pathlib import Path
 
@@ -13,10 +12,6 @@ def binaries() -> Path:
     given = os.environ.get("MODELOPS_BIN")
     if given:
         return Path(given)
-    places, wanted = Places.of_environment(), (golang.HELM, golang.KUBECTL)
-    places.lock.parent.mkdir(parents=True, exist_ok=True)
-    with places.lock.open("w") as lock:
-        if not all((places.bin / binary.name).exists() for binary in wanted):
-            fcntl.flock(lock, fcntl.LOCK_EX)  # test processes take turns, the first one builds
-            golang.build(wanted, places.store, places.bin)
+    places = Places.of_environment()
+    golang.build((golang.HELM, golang.KUBECTL), places.store, places.bin)
     return places.bin

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from e2e.cluster.apiserver import ControlPlane
@@ -16,7 +16,6 @@ from e2e.cluster.places import Places
 from e2e.cluster.shell import ClusterError, say, step
 from e2e.cluster.teardown import purge
 
-ENDINGS = (signal.SIGINT, signal.SIGTERM)
 EPILOG = """\
 Everything that can be rebuilt is kept in MODELOPS_CACHE (default ~/.cache/modelops), the running
 state in MODELOPS_STATE (default /var/lib/modelops-local). Needs Debian 12 or later, and root.
@@ -31,6 +30,9 @@ def main() -> int:
     except ClusterError as error:
         say(f"error: {error}")
         return 1
+    except KeyboardInterrupt:
+        say("interrupted; the next `up` goes on from here, `down` cleans up")
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,10 +78,10 @@ def _add_apiserver(commands: "argparse._SubParsersAction[argparse.ArgumentParser
 
 def _apiserver(_: LocalCluster, arguments: argparse.Namespace) -> None:
     control_plane = ControlPlane.create(arguments.dir, arguments.port, arguments.audit)
-    signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
-    with control_plane:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), control_plane:
         print(control_plane.kubeconfig, flush=True)
-        signal.sigwait(ENDINGS)
+        signal.pause()
 
 
 def _gpu(cluster: LocalCluster, arguments: argparse.Namespace) -> None:

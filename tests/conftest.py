@@ -1,6 +1,16 @@
 """What all tests share."""
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+settings.register_profile(
+    "shared",  # on a machine that does other things, too, a slow example is no failure
+    deadline=None,
+    max_examples=20,
+    phases=set(Phase) - {Phase.explain},
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+settings.load_profile("shared")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

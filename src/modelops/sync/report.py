@@ -111,12 +111,16 @@ def _replicas(observed: Observed, facts: Facts) -> dict[str, Any]:
 def _weights_status(observed: Observed, facts: Facts, progress: Progress | None) -> dict[str, Any]:
     told = next((r.fetched for r in facts.current if r.fetched), None)
     if told:
-        total = told.get("bytes")
-        known = {"digest": told.get("digest"), "revision": told.get("revision")}
-        weights = {**known, "doneBytes": total, "totalBytes": total, "percent": 100}
-        return {"weights": {k: v for k, v in weights.items() if v is not None}}
+        return {"weights": {"percent": 100, **_told(told)}}
     if progress and facts.current:
         moving = {"doneBytes": progress.done, "totalBytes": progress.total}
         return {"weights": {**moving, "percent": progress.percent}}
     before = _status(observed).get("weights")
     return {"weights": before} if before and not facts.current else {}
+
+
+def _told(done: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the last words of the weights container say, where they are what they should."""
+    texts = {k: done[k] for k in ("digest", "revision") if isinstance(done.get(k), str)}
+    total = done.get("bytes")
+    return {**texts, "doneBytes": total, "totalBytes": total} if type(total) is int else texts

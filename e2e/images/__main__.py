@@ -60,6 +60,7 @@ def build(store: Store, names: list[str]) -> None:
         if not store.has(recipe.name):
             with step(f"build the image {recipe.name}:{key(recipe.name)}"):
                 store.build(recipe, _context(store, recipe))
+            store.forget(recipe.name)
 
 
 def push(store: Store, names: list[str], registry: str) -> dict[str, str]:

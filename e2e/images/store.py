@@ -53,13 +53,19 @@ class Store:
         if done.returncode:
             raise ClusterError(f"building {recipe.name} failed: the lines above say why")
 
+    def forget(self, name: str) -> None:
+        """Removes all but the newest images of `name`, and what only they were made of."""
+        old = [image for image in self.images() if image.name == name][KEPT:]
+        for image in old:
+            run(*self._command("rmi", f"{PREFIX}{image.name}:{image.key}"))
+
     def push(self, name: str, registry: str) -> str:
         """Pushes the image unless the registry has it; returns its reference by digest."""
         repository = f"{registry}/modelops/{name}"
         target = f"{repository}:{key(name)}"
         digest = registry_digest(target)
         if digest is None:
-            options = ("--tls-verify=false", "--disable-compression")
+            options = ("--tls-verify=false", "--compression-format", "zstd")
             run(*self._command("push", *options, reference(name), f"docker://{target}"))
             digest = registry_digest(target)
         return f"{repository}@{digest}"
@@ -71,6 +77,8 @@ class Store:
 
 
 PREFIX = "localhost/modelops/"
+KEPT = 3
+"""So many states of an image stay, for those who go to and fro between branches."""
 
 
 def reference(name: str) -> str:

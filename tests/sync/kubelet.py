@@ -2,6 +2,9 @@
 
 import json
 from textwrap import dedent, indent
+from typing import Any
+
+import yaml
 
 _CONDITIONS = """\
 conditions:
@@ -115,6 +118,11 @@ message: {json.dumps(message)}
 startTime: "2026-01-01T11:55:00Z"
 conditions: {conditions}
 """
+
+
+def read(status: str) -> dict[str, Any]:
+    """Return a status as the API gives it."""
+    return dict(yaml.safe_load(status))
 
 
 def waiting(reason: str, message: str) -> str:

@@ -22,7 +22,12 @@ PLURALS = {
     "Lease": "leases",
     "CustomResourceDefinition": "customresourcedefinitions",
     "ValidatingWebhookConfiguration": "validatingwebhookconfigurations",
+    "ClusterRole": "clusterroles",
+    "ClusterRoleBinding": "clusterrolebindings",
+    "Role": "roles",
+    "RoleBinding": "rolebindings",
 }
+RBAC = "rbac.authorization.k8s.io/v1"
 GROUPS = {
     "TextModel": "modelops.dev/v1alpha1",
     "Deployment": "apps/v1",
@@ -31,6 +36,10 @@ GROUPS = {
     "Lease": "coordination.k8s.io/v1",
     "CustomResourceDefinition": "apiextensions.k8s.io/v1",
     "ValidatingWebhookConfiguration": "admissionregistration.k8s.io/v1",
+    "ClusterRole": RBAC,
+    "ClusterRoleBinding": RBAC,
+    "Role": RBAC,
+    "RoleBinding": RBAC,
 }
 Manifest = dict[str, Any]
 

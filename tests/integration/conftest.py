@@ -19,9 +19,15 @@ Start = Callable[..., OperatorProcess]
 
 
 @pytest.fixture(scope="session")
-def control_plane() -> Iterator[ControlPlane]:
+def audit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file to which the API server writes every request that it receives."""
+    return tmp_path_factory.mktemp("audit") / "audit.log"
+
+
+@pytest.fixture(scope="session")
+def control_plane(audit: Path) -> Iterator[ControlPlane]:
     """Return a running etcd and kube-apiserver."""
-    with ControlPlane.create() as running:
+    with ControlPlane.create(audit=audit) as running:
         yield running
 
 

@@ -35,6 +35,13 @@ def running(api: Api, namespace: str, name: str = "chat") -> None:
     scaled(api, namespace, name)
 
 
+def fetching(api: Api, namespace: str, name: str = "chat") -> None:
+    """Have the weights container of the Deployment's pod at work."""
+    running = {"running": {"startedAt": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}}
+    fetcher = _container("weights", running)
+    _pod_status(api, namespace, f"{name}-1", phase="Pending", initContainerStatuses=[fetcher])
+
+
 def unpullable(api: Api, namespace: str, name: str = "chat") -> None:
     """Have the kubelet fail to pull the engine's image."""
     waiting = {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}

@@ -42,13 +42,14 @@ class Operator:
     _tasks: list[asyncio.Task[None]] = field(default_factory=list, init=False)
 
     async def start(self) -> None:
-        """Wait for the leadership, then start the parts."""
+        """Wait for the leadership, start the parts, and return when the kinds are served."""
         await self.election.acquire()
         self.metrics.leader.set(1)
         parts = (self.queue.run(self.workers), self.ticker.run(), self.election.hold())
         self._tasks = [asyncio.create_task(part) for part in parts]
         for task in self._tasks:
             task.add_done_callback(self._on_end)
+        await self.ticker.served.wait()
 
     async def stop(self) -> None:
         """Finish the passes in progress, then give the lease up."""
@@ -132,7 +133,7 @@ async def _watch(settings: Settings, catalogue: Catalogue, operator: Operator) -
         with suppress(asyncio.CancelledError):
             await kopf.operator(
                 registry=watcher(catalogue, operator.queue.add, operator.start, operator.stop),
-                settings=preferences(),
+                settings=preferences(settings.namespaces),
                 # kopf would ask the password file, where our user need not be.
                 identity=settings.identity,  # type: ignore[arg-type]  # a NewType it hides
                 standalone=True,

@@ -10,7 +10,7 @@ from modelops.cluster import Cluster, ClusterError
 from modelops.sync.catalogue import Catalogue
 from modelops.sync.observed import Ref
 
-RETRY_SECONDS = 10.0
+RETRY_SECONDS = 5.0
 """The pause after objects could not be listed: no API server, or no CRD yet."""
 
 log = logging.getLogger(__name__)
@@ -27,15 +27,18 @@ class Ticker:
     every_seconds: float
     last: float = field(default=0.0, init=False)
     """The loop time of the last tick."""
+    served: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    """Set once all kinds could be listed: there is an API server, and it has the CRDs."""
 
     async def run(self) -> None:
         """Tick until cancelled, at once and then at every interval."""
         while True:
             self.last = asyncio.get_running_loop().time()
-            complete = await self.tick()
-            await asyncio.sleep(
-                self.every_seconds if complete else min(self.every_seconds, RETRY_SECONDS)
-            )
+            if await self.tick():
+                self.served.set()
+                await asyncio.sleep(self.every_seconds)
+            else:
+                await asyncio.sleep(min(self.every_seconds, RETRY_SECONDS))
 
     async def tick(self) -> bool:
         """Add every object; return whether all kinds could be listed."""

@@ -46,9 +46,13 @@ def watcher(catalogue: Catalogue, add: Add, start: Hook, stop: Hook) -> kopf.Ope
     return registry
 
 
-def preferences() -> kopf.OperatorSettings:
-    """Return kopf's settings: no Events of its own, never give the API server up."""
+def preferences(namespaces: tuple[str, ...] = ()) -> kopf.OperatorSettings:
+    """Return kopf's settings: no Events of its own, never give the API server up.
+
+    An operator for some namespaces looks at nothing outside them: no CRDs, no namespaces.
+    """
     chosen = kopf.OperatorSettings()
+    chosen.scanning.disabled = bool(namespaces)
     chosen.posting.enabled = False
     chosen.peering.standalone = True
     chosen.networking.error_backoffs = Patience()

@@ -1,0 +1,145 @@
+"""The operator's permissions are those it uses: no more, no less."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from chart.helm import NAMESPACE, Helm, Manifest, of_kind
+from chart.tools import binaries
+from e2e.cluster.apiserver import ControlPlane
+from integration import play
+from integration.api import Api
+from integration.conftest import text_model
+from integration.process import OperatorProcess, eventually
+from integration.verdict import reaches
+
+ACCOUNT = "modelops-operator"
+USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
+ROLES = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+
+
+@dataclass(frozen=True, order=True)
+class Call:
+    """One verb on one resource of a group."""
+
+    group: str
+    resource: str
+    verb: str
+
+
+ADMISSION = Call("modelops.dev", "textmodels/finalizers", "update")
+"""Asked by an admission plugin when it is on, never a request of its own."""
+
+
+def allowed(roles: Iterable[Manifest]) -> set[Call]:
+    """Return what roles allow."""
+    return {
+        Call(group, resource, verb)
+        for role in roles
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def made(audit: Path) -> set[Call]:
+    """Return the calls that the operator made, by what the API server received."""
+    return {call for line in audit.read_text().splitlines() for call in _calls(json.loads(line))}
+
+
+def _calls(event: Manifest) -> Iterator[Call]:
+    target = event.get("objectRef")
+    if event["user"]["username"] != USER or not target:
+        return
+    parts = (target["resource"], target.get("subresource"))
+    resource = "/".join(part for part in parts if part)
+    yield Call(target.get("apiGroup", ""), resource, event["verb"])
+    if event["verb"] == "patch" and not target.get("subresource"):
+        # An apply is one request; the API server asks for `create` too when the object is new.
+        yield Call(target.get("apiGroup", ""), resource, "create")
+
+
+@pytest.fixture
+def release(api: Api) -> Iterator[list[Manifest]]:
+    """Install the part of the chart that speaks of permissions; return its roles."""
+    objects = [o for o in Helm(binaries() / "helm").objects() if o["kind"] in ROLES]
+    chosen = [o for o in objects if not o["metadata"]["name"].endswith(("-edit", "-view"))]
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    for manifest in chosen:
+        api.create(dict(manifest))
+    yield [*of_kind(chosen, "ClusterRole"), *of_kind(chosen, "Role")]
+    for manifest in chosen:
+        place = manifest["metadata"].get("namespace")
+        api.delete(manifest["kind"], place, manifest["metadata"]["name"])
+
+
+@pytest.fixture
+def operator(
+    api: Api, control_plane: ControlPlane, release: list[Manifest], tmp_path: Path
+) -> Iterator[OperatorProcess]:
+    """Return an operator that runs as the chart's ServiceAccount."""
+    assert release
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    answer = api.raw("POST", api.path("ServiceAccount", NAMESPACE, ACCOUNT) + "/token", request)
+    config = yaml.safe_load(control_plane.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": answer["status"]["token"]}
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(json.dumps(config))
+    running = OperatorProcess(kubeconfig, NAMESPACE, tmp_path / "log", RESYNC_SECONDS="1")
+    try:
+        yield running.ready()
+    finally:
+        running.close()
+
+
+def test_the_chart_allows_what_the_operator_does_and_nothing_else(
+    api: Api, namespace: str, operator: OperatorProcess, release: list[Manifest], audit: Path
+) -> None:
+    """Over a model's life every call is allowed, and every permission is used."""
+    api.create(text_model(namespace, model={"uri": "hf://owner/name"}, scaling={"minReplicas": 2}))
+    eventually(lambda: api.find("PodDisruptionBudget", namespace, "chat"), what="all children")
+    api.merge("TextModel", namespace, "chat", {"spec": {"scaling": {"minReplicas": 1}}})
+    eventually(
+        lambda: api.get("Deployment", namespace, "chat")["spec"]["replicas"] == 1, what="1 replica"
+    )
+    play.pod(api, namespace)
+    play.fetching(api, namespace)
+    reaches(api, namespace, "FetchingWeights")
+    leftovers(api, namespace)
+    play.running(api, namespace)
+    reaches(api, namespace, "Serving")
+    for kind in ("Deployment", "Service", "PersistentVolumeClaim", "PodDisruptionBudget"):
+        eventually(lambda kind=kind: going(api, kind, namespace), what=f"no old {kind}")
+    assert operator.terminate() == 0
+    permitted = allowed(release)
+    calls = made(audit)
+    assert calls - permitted == set()
+    assert permitted - calls == {ADMISSION}
+
+
+def going(api: Api, kind: str, namespace: str) -> bool:
+    """Tell whether the leftover of a kind is deleted; a claim waits for its protection to end."""
+    found = api.find(kind, namespace, "old")
+    return found is None or "deletionTimestamp" in found["metadata"]
+
+
+def leftovers(api: Api, namespace: str) -> None:
+    """Leave a child of each kind that an earlier version had by another name."""
+    copies = {
+        "Deployment": "chat",
+        "Service": "chat",
+        "PersistentVolumeClaim": "chat-weights",
+    }
+    for kind, name in copies.items():
+        live = api.get(kind, namespace, name)
+        meta = {k: live["metadata"][k] for k in ("labels", "ownerReferences")}
+        spec = {k: v for k, v in live["spec"].items() if k not in {"clusterIP", "clusterIPs"}}
+        old = {"metadata": {"name": "old", "namespace": namespace, **meta}, "spec": spec}
+        api.create({"apiVersion": live["apiVersion"], "kind": kind, **old})
+        budget = {"metadata": old["metadata"], "spec": {"maxUnavailable": 1}}
+    api.create({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", **budget})

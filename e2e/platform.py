@@ -19,7 +19,7 @@ from e2e.kube import Kube
 ROOT = Path(__file__).parent.parent
 SYSTEM_NAMESPACE = "modelops-system"
 CHART = ROOT / "charts" / "modelops"
-NAMES = ("modelops", "vllm-cpu")
+NAMES = ("modelops", "envoy", "vllm-cpu")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,11 @@ def _local() -> tuple[Kube, dict[str, str]]:
 
 def _install(kube: Kube, images: dict[str, str]) -> None:
     """Install the chart with these images, unless that is what is installed."""
-    values = {"images": {name: images[name] for name in NAMES}, "accelerator": ""}
+    values = {
+        "images": {name: images[name] for name in NAMES},
+        "accelerator": "",
+        "gateway": {"enabled": True},
+    }
     digest = _digest(values)
     if _installed(kube) == digest:
         return

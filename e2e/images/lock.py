@@ -30,6 +30,7 @@ GPU_ONLY = (
 
 LOCKS = {
     "operator/requirements.txt": ("pyproject.toml",),
+    "runtimes/envoy/requirements.txt": ("runtimes/envoy/requirements.in",),
     "runtimes/vllm/requirements.txt": (
         "runtimes/vllm/requirements.in",
         "--override",

@@ -54,6 +54,18 @@ RECIPES = {
             facts=(UV_VERSION,),
         ),
         Recipe(
+            name="envoy",
+            containerfile="runtimes/envoy/Containerfile",
+            context="runtimes/envoy",
+            inputs=(
+                "runtimes/envoy/drain.py",
+                "runtimes/envoy/requirements.txt",
+                "runtimes/envoy/start.py",
+            ),
+            base="debian",
+            facts=(UV_VERSION,),
+        ),
+        Recipe(
             name="torch-base",
             containerfile="runtimes/torch/Containerfile",
             context="runtimes/torch",
@@ -71,7 +83,7 @@ RECIPES = {
         ),
     )
 }
-PUSHED = ("modelops", "vllm-cpu")
+PUSHED = ("modelops", "envoy", "vllm-cpu")
 """What a cluster runs; the others are only bases."""
 
 

@@ -32,11 +32,11 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- toJson $plurals -}}
 {{- end }}
 
-{{/* The images that have a reference, as JSON. */}}
+{{/* The images of models' pods that have a reference, as JSON. */}}
 {{- define "modelops.images" -}}
 {{- $images := dict -}}
 {{- range $name, $reference := .Values.images -}}
-{{- if $reference -}}{{- $_ := set $images $name $reference -}}{{- end -}}
+{{- if and $reference (ne $name "envoy") -}}{{- $_ := set $images $name $reference -}}{{- end -}}
 {{- end -}}
 {{- toJson $images -}}
 {{- end }}

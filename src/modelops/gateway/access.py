@@ -21,6 +21,19 @@ CLAIMS: Final = ("envoy.filters.http.jwt_authn", "key")
 KEY_ID: Final = "modelops.key"
 """The name of the key's id among the request's filter state."""
 
+NOBODY: Final = {
+    "kty": "EC",
+    "crv": "P-256",
+    "alg": "ES256",
+    "kid": "nobody",
+    "x": "PWV_4OBeY566sV36v2RqQoTrzaa_1tJ-RD0SBQdis7Y",
+    "y": "a0RBHeIhbx8k0uhs6vQWIO_rvkKbJ3lAaQ66xtJfnWs",
+}
+"""A public key whose private half nobody has: its x is the SHA-256 of `modelops: no key 0`.
+
+Envoy refuses a list without keys and goes on with the one it had, which may be one taken away.
+"""
+
 CLOCK_SKEW_SECONDS: Final = 5
 LARGEST_TOKEN: Final = 4096
 MOST_CALLERS: Final = 100_000
@@ -29,10 +42,11 @@ MOST_CALLERS: Final = 100_000
 
 def verifier(snapshot: Snapshot, front: Front) -> Json:
     """Return the filter that lets only requests with a valid API key pass."""
+    keys = list(snapshot.public_keys) or [NOBODY]
     provider = {
         "issuer": front.issuer,
         "audiences": [AUDIENCE],
-        "local_jwks": {"inline_string": json.dumps({"keys": list(snapshot.public_keys)})},
+        "local_jwks": {"inline_string": json.dumps({"keys": keys})},
         "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
         "payload_in_metadata": CLAIMS[1],
         "require_expiration": True,

@@ -1,0 +1,69 @@
+{{/* Name of the gateway's Deployment, Service and account. */}}
+{{- define "modelops.gateway.name" -}}
+{{- if .Values.fullnameOverride -}}{{ .Values.fullnameOverride }}-gateway{{- else -}}modelops-gateway{{- end -}}
+{{- end }}
+
+{{/* The labels that select the gateway's pods; they never change. */}}
+{{- define "modelops.gateway.selector" -}}
+app.kubernetes.io/name: modelops-gateway
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* The labels of every object of the gateway. */}}
+{{- define "modelops.gateway.labels" -}}
+{{ include "modelops.gateway.selector" . }}
+app.kubernetes.io/part-of: modelops
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- define "modelops.gateway.port" -}}8080{{- end }}
+{{- define "modelops.gateway.adminPort" -}}9901{{- end }}
+{{- define "modelops.gateway.envoyMetricsPort" -}}9902{{- end }}
+{{- define "modelops.gateway.metricsPort" -}}9903{{- end }}
+{{/* Requests are still taken for so long after the pod began to go: until all know that it goes. */}}
+{{- define "modelops.gateway.settleSeconds" -}}5{{- end }}
+
+{{/* The control process's settings: src/modelops/gateway/settings.py tells what each means. */}}
+{{- define "modelops.gateway.env" -}}
+- name: MODELOPS_GATEWAY_FOLDER
+  value: /config
+- name: MODELOPS_GATEWAY_SYSTEM_NAMESPACE
+  value: {{ .Release.Namespace | quote }}
+- name: MODELOPS_GATEWAY_NAMESPACES
+  value: {{ join "," .Values.watchNamespaces | quote }}
+- name: MODELOPS_GATEWAY_PORT
+  value: {{ include "modelops.gateway.port" . | quote }}
+- name: MODELOPS_GATEWAY_ADMIN_PORT
+  value: {{ include "modelops.gateway.adminPort" . | quote }}
+- name: MODELOPS_GATEWAY_ENVOY_METRICS_PORT
+  value: {{ include "modelops.gateway.envoyMetricsPort" . | quote }}
+- name: MODELOPS_GATEWAY_METRICS_PORT
+  value: {{ include "modelops.gateway.metricsPort" . | quote }}
+- name: MODELOPS_GATEWAY_LARGEST_BODY
+  value: {{ .Values.gateway.largestBody | int64 | quote }}
+- name: MODELOPS_GATEWAY_TENANT_LIMIT
+  value: {{ .Values.gateway.tenantRequestsPerMinute | int64 | quote }}
+- name: MODELOPS_GATEWAY_TLS_FOLDER
+  value: {{ ternary "/tls" "" (ne .Values.gateway.tlsSecret "") | quote }}
+- name: MODELOPS_GATEWAY_LOG_LEVEL
+  value: {{ .Values.gateway.logLevel | quote }}
+{{- end }}
+
+{{/* What the gateway reads in the namespaces that it serves; nothing more. */}}
+{{- define "modelops.gateway.rules" -}}
+- apiGroups: [modelops.dev]
+  resources: {{ include "modelops.plurals" . }}
+  verbs: [list, watch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch]
+{{- end }}
+
+{{- define "modelops.gateway.restricted" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}

@@ -1,0 +1,158 @@
+"""The gateway as the chart installs it."""
+
+import ast
+from typing import Any
+
+import pytest
+
+from chart.helm import NAMESPACE, ROOT, Helm, Manifest, of_kind, one
+from modelops.api.kinds import KINDS
+from modelops.gateway.settings import Settings
+from podsecurity import violations
+
+ON = "--set=gateway.enabled=true"
+NAME = "modelops-gateway"
+OPTIONS = (
+    "--set=gateway.tlsSecret=cert",
+    "--set=gateway.tenantRequestsPerMinute=4294967295",
+    "--set=gateway.largestBody=33554433",
+    "--set=watchNamespaces={a,b}",
+)
+
+
+def pod(helm: Helm, *options: str) -> Manifest:
+    """Return the gateway's pod template."""
+    return one(helm.objects(ON, *options), "Deployment", NAME)["spec"]["template"]
+
+
+def containers(helm: Helm, *options: str) -> dict[str, Any]:
+    """Return the pod's containers by name."""
+    return {c["name"]: c for c in pod(helm, *options)["spec"]["containers"]}
+
+
+def settings(helm: Helm, monkeypatch: pytest.MonkeyPatch, *options: str) -> Settings:
+    """Return the settings that the control process reads."""
+    for variable in containers(helm, *options)["control"]["env"]:
+        monkeypatch.setenv(variable["name"], variable["value"])
+    return Settings()
+
+
+def test_it_is_there_when_it_is_wanted(helm: Helm) -> None:
+    """Without gateway.enabled the chart has nothing of it."""
+    assert not [o for o in helm.objects() if NAME in o["metadata"]["name"]]
+    kinds = {o["kind"] for o in helm.objects(ON) if NAME in o["metadata"]["name"]}
+    assert {
+        "Deployment",
+        "Service",
+        "ServiceAccount",
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+    } < kinds
+
+
+@pytest.mark.parametrize("options", [(), OPTIONS], ids=["default", "options"])
+def test_its_pod_is_restricted(helm: Helm, options: tuple[str, ...]) -> None:
+    """Both containers pass Pod Security `restricted` with a read-only root."""
+    template = pod(helm, *options)
+    assert violations(template) == []
+    for container in template["spec"]["containers"]:
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_envoy_has_no_business_with_the_cluster(helm: Helm) -> None:
+    """Only the control process has the account's token, and Envoy cannot write its own files."""
+    mounts = {
+        name: {m["name"]: m.get("readOnly", False) for m in c["volumeMounts"]}
+        for name, c in containers(helm).items()
+    }
+    assert "token" in mounts["control"]
+    assert "token" not in mounts["envoy"]
+    assert mounts["envoy"]["config"] is True
+    assert pod(helm)["spec"]["automountServiceAccountToken"] is False
+
+
+def test_every_setting_has_its_variable(helm: Helm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each setting of the control process is set, and arrives as it was written."""
+    names = {v["name"] for v in containers(helm)["control"]["env"]}
+    assert names == {f"MODELOPS_GATEWAY_{name}".upper() for name in Settings.model_fields}
+    read = settings(helm, monkeypatch, *OPTIONS)
+    assert (read.tls_folder, read.tenant_limit, read.namespaces) == ("/tls", 2**32 - 1, ("a", "b"))
+    assert read.largest_body == 33_554_433
+    assert read.system_namespace == NAMESPACE
+
+
+def test_the_defaults_of_the_chart_are_those_of_the_code(
+    helm: Helm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever runs the control process by hand gets what the chart gives."""
+    found = settings(helm, monkeypatch)
+    assert found.model_dump() == {n: f.default for n, f in Settings.model_fields.items()}
+
+
+def test_ports_are_those_that_are_listened_on(helm: Helm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The named ports lead where Envoy and the control process listen."""
+    found = settings(helm, monkeypatch)
+    named = {
+        port["name"]: port["containerPort"]
+        for container in containers(helm).values()
+        for port in container["ports"]
+    }
+    expected = (found.port, found.envoy_metrics_port, found.metrics_port)
+    assert (named["http"], named["metrics"], named["control-metrics"]) == expected
+
+
+def granted(role: Manifest) -> set[tuple[str, str, str]]:
+    """Return what a role allows."""
+    return {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def test_it_may_read_what_it_follows_and_nothing_else(helm: Helm) -> None:
+    """Models and EndpointSlices everywhere, ConfigMaps in the release's namespace; no Secret."""
+    objects = helm.objects(ON)
+    kinds = {("modelops.dev", kind.plural) for kind in KINDS.values()}
+    followed = kinds | {("discovery.k8s.io", "endpointslices")}
+    both = {(*resource, verb) for resource in followed for verb in ("list", "watch")}
+    assert granted(one(objects, "ClusterRole", NAME)) == both
+    keys = one(objects, "Role", f"{NAME}-keys")
+    assert granted(keys) == {("", "configmaps", "list"), ("", "configmaps", "watch")}
+    assert keys["metadata"]["namespace"] == NAMESPACE
+
+
+def test_the_control_process_only_follows() -> None:
+    """What runs in the pod calls no verb but `survey` and `watch`: those that its roles allow."""
+    pod_modules = ("control", "main", "reflector", "observed", "files")
+    folder = ROOT / "src" / "modelops" / "gateway"
+    calls = {
+        node.func.attr
+        for module in pod_modules
+        for node in ast.walk(ast.parse((folder / f"{module}.py").read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and ast.unparse(node.func.value).endswith("cluster")
+    }
+    assert calls == {"survey", "watch"}
+
+
+@pytest.mark.parametrize("namespace", ["a", "b"])
+def test_watched_namespaces_get_roles_instead(helm: Helm, namespace: str) -> None:
+    """With watchNamespaces there is no ClusterRole, and each namespace has the same rules."""
+    objects = helm.objects(ON, "--set=watchNamespaces={a,b}")
+    assert NAME not in {role["metadata"]["name"] for role in of_kind(objects, "ClusterRole")}
+    whole = one(helm.objects(ON), "ClusterRole", NAME)
+    roles = [r for r in of_kind(objects, "Role") if r["metadata"]["namespace"] == namespace]
+    assert granted(one(roles, "Role", NAME)) == granted(whole)
+
+
+def test_there_is_time_to_drain(helm: Helm) -> None:
+    """The pod is killed only after its open requests had the time that they were promised."""
+    template = pod(helm, "--set=gateway.drainSeconds=60")
+    command = containers(helm, "--set=gateway.drainSeconds=60")["envoy"]["lifecycle"]["preStop"]
+    *_, settle, most = command["exec"]["command"]
+    assert template["spec"]["terminationGracePeriodSeconds"] > float(settle) + float(most)
+    assert float(most) == 60

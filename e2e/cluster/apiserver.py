@@ -16,10 +16,11 @@ from e2e.cluster.daemon import Daemon, Supervisor
 from e2e.cluster.health import get
 from e2e.cluster.pki import kubeconfig
 from e2e.cluster.places import Places
-from e2e.cluster.shell import wait_until
+from e2e.cluster.shell import ClusterError, wait_until
 
 LOOPBACK = "127.0.0.1"
 SERVICE_RANGE = "198.19.0.0/16"
+LONGEST_DIRECTORY = 107 - len("/etcd.sock.peer")
 AUDIT_POLICY = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
@@ -47,8 +48,10 @@ class ControlPlane:
         cls, directory: Path | None = None, port: int = 0, audit: Path | None = None
     ) -> "ControlPlane":
         """A control plane in the directory (default: a new temporary one) on a free port."""
-        where = directory or Path(tempfile.mkdtemp(prefix="modelops-api-"))
-        return cls(where.absolute(), port or free_port(), Places.of_environment(), audit)
+        where = (directory or Path(tempfile.mkdtemp(prefix="modelops-api-"))).absolute()
+        if len(str(where)) > LONGEST_DIRECTORY:
+            raise ClusterError(f"{where} is too long for a unix socket; choose a shorter directory")
+        return cls(where, port or free_port(), Places.of_environment(), audit)
 
     @property
     def kubeconfig(self) -> Path:

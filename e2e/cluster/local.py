@@ -30,7 +30,7 @@ class LocalCluster:
         golang.build(golang.CLUSTER, self.places.store, self.places.bin)
         self._start_afresh_after_reboot()
         configuration = Configuration.write(self.places)
-        network.up(self.places.state / "ip_forward")
+        network.up(self.places.saved_forward)
         self._start("containerd and the registry", configuration.runtime(), Health.containerd)
         self._prepare_containerd()
         control_plane = (configuration.etcd(), configuration.apiserver())

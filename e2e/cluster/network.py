@@ -1,11 +1,12 @@
 """One bridge carries the node, the pods and the route to services; nothing leaves the machine."""
 
 import json
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from e2e.cluster.shell import run
+from e2e.cluster.shell import ClusterError, run
 
 BRIDGE = "modelops0"
 NODE_IP = "198.18.0.1"
@@ -54,26 +55,36 @@ table ip {TABLE} {{
 
 def up(saved_forward: Path) -> None:
     """Make the bridge, its address, the service route and the rules; keep what is there."""
-    if not Path(f"/sys/class/net/{BRIDGE}").exists():
+    exists = _bridge_exists()
+    if exists and not saved_forward.exists():
+        raise ClusterError(
+            f"the bridge {BRIDGE} is another local cluster's: end that one first,"
+            " with `python3 -m e2e.cluster down` and its MODELOPS_STATE"
+        )
+    if not saved_forward.exists():
+        saved_forward.write_text(FORWARD.read_text())
+    if not exists:
         run("ip", "link", "add", BRIDGE, "type", "bridge")
     run("ip", "address", "replace", f"{NODE_IP}/16", "dev", BRIDGE)
     run("ip", "link", "set", BRIDGE, "up")
     run("ip", "route", "replace", SERVICE_RANGE, "dev", BRIDGE, "src", NODE_IP)
     run("nft", "-f", "-", stdin=rules())
-    if not saved_forward.exists():
-        saved_forward.write_text(FORWARD.read_text())
     FORWARD.write_text("1\n")
 
 
 def down(saved_forward: Path) -> None:
     """Remove the bridge and every nftables table of the cluster; restore forwarding."""
-    if Path(f"/sys/class/net/{BRIDGE}").exists():
+    if _bridge_exists():
         run("ip", "link", "delete", BRIDGE)
     for family, table in _tables():
         if table == TABLE or table.startswith("kube-proxy"):
             run("nft", "delete", "table", family, table)
     if saved_forward.exists():
         FORWARD.write_text(saved_forward.read_text())
+
+
+def _bridge_exists() -> bool:
+    return BRIDGE in [name for _, name in socket.if_nameindex()]
 
 
 def _tables() -> list[tuple[str, str]]:

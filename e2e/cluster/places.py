@@ -43,8 +43,8 @@ class Places:
 
     @property
     def lock(self) -> Path:
-        """Held by `up`, `down` and `purge`; beside the cache, so that no purge can remove it."""
-        return self.cache.with_name(self.cache.name + ".lock")
+        """Held by `up`, `down` and `purge`; in the cache, because the state comes and goes."""
+        return self.cache / ".lock"
 
     @property
     def pki(self) -> Path:
@@ -75,6 +75,11 @@ class Places:
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig."""
         return self.state / "kubeconfig"
+
+    @property
+    def saved_forward(self) -> Path:
+        """What ip_forward was; while it exists, bridge and pods on this machine are ours."""
+        return self.state / "ip_forward"
 
     @property
     def containerd_socket(self) -> Path:

@@ -36,15 +36,22 @@ class Teardown:
         for name in [n for n in supervisor.names() if n != "containerd"]:
             # Nothing here deserves a graceful end: the state goes away with the processes.
             supervisor.stop(name, grace_seconds=0)
-        self._end_pods()
+        if self._machine_is_ours():
+            self._end_pods()
         if supervisor.running("containerd"):
             with suppress(ClusterError):  # `up` tries again before it starts the kubelet
                 forget_containers(self.places)
         supervisor.stop("containerd")
         self._end_shims()
         _unmount_below(self.places.state)
-        network.down(self.places.state / "ip_forward")
-        self._remove_files()
+        if self._machine_is_ours():
+            network.down(self.places.saved_forward)
+            self._remove_leftovers()
+        _remove_tree(self.places.state)
+
+    def _machine_is_ours(self) -> bool:
+        """Pods' cgroups and the bridge have one name per machine: `up` marked who made them."""
+        return self.places.saved_forward.exists()
 
     def _end_pods(self) -> None:
         """Kill what runs in the pods' cgroups, then remove the cgroups."""
@@ -65,15 +72,15 @@ class Teardown:
             if argv[0].endswith(b"containerd-shim-runc-v2") and socket in argv
         ]
 
-    def _remove_files(self) -> None:
+    def _remove_leftovers(self) -> None:
+        """Files in places that no configuration moves."""
         for name in ("sandboxes", "containers"):
             _remove_tree(self.places.images / "io.containerd.grpc.v1.cri" / name)
-        _remove_tree(self.places.state)
+        _remove_tree(KUBECTL_CACHE)
+        _unlink(_children(DEVICE_PLUGINS))
         _unlink(p for p in _children(POD_LOG_LINKS) if self._is_ours(p))
         _unlink(p for p in _children(CNI_RESULTS) if str(self.places.state) in p.read_text())
         _unlink(p for p in _children(SHIM_SOCKETS) if str(p) not in _listening())
-        _unlink(_children(DEVICE_PLUGINS))
-        _remove_tree(KUBECTL_CACHE)
         for folder in (POD_LOG_LINKS, CNI_RESULTS, SHIM_SOCKETS, DEVICE_PLUGINS):
             _remove_empty(folder)
             _remove_empty(folder.parent)

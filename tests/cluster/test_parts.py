@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from e2e.cluster.apiserver import ControlPlane
 from e2e.cluster.daemon import Daemon, Supervisor
 from e2e.cluster.health import dns_query, node_is_ready
 from e2e.cluster.image import ScratchImage, archive
 from e2e.cluster.network import DNS_IP
 from e2e.cluster.places import Places
 from e2e.cluster.shell import ClusterError, run, wait_until
+from e2e.cluster.teardown import Teardown
 
 SLEEP = ("sleep", "60")
 
@@ -127,3 +129,15 @@ def test_a_failed_command_says_why() -> None:
 def test_dns_is_where_kubeadm_puts_it() -> None:
     """The tenth address of the service range, which tools expect."""
     assert DNS_IP.endswith(".0.10")
+
+
+def test_down_without_a_state_touches_nothing(tmp_path: Path) -> None:
+    """Pods, bridge and tables belong to a state directory; without one they are another's."""
+    Teardown(Places(tmp_path / "cache", tmp_path / "no-state")).down()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_control_plane_s_directory_has_room_for_its_sockets(tmp_path: Path) -> None:
+    """The kernel's limit is told before anything starts."""
+    with pytest.raises(ClusterError, match="shorter directory"):
+        ControlPlane.create(tmp_path / ("x" * 100))

@@ -66,15 +66,16 @@ cache = objects(
     storageClassName=st.just("fast"),
     accessMode=st.sampled_from(["ReadWriteOnce", "ReadWriteMany"]),
 )
-scaling = objects(minReplicas=st.integers(0, 3))
+scaling = st.sampled_from([{}, {"minReplicas": 0}, {"minReplicas": 1}, {"minReplicas": 3}])
 rollout = objects(
     maxSurge=st.integers(1, 3),
     drainSeconds=st.integers(1, 99),
     progressDeadlineSeconds=st.integers(30, 99),
 )
+labels = st.sampled_from(["mine", "modelops.dev/model", "modelops.dev/revision"])
 pod_template = objects(
     metadata=st.fixed_dictionaries(
-        {}, optional={"labels": st.dictionaries(words, words, max_size=2), "x": json}
+        {}, optional={"labels": st.dictionaries(labels, words, max_size=2) | json, "x": json}
     ),
     spec=st.dictionaries(
         st.sampled_from(["containers", "volumes", "nodeSelector", "tolerations", "hostname"]),

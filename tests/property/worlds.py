@@ -152,6 +152,21 @@ def worlds(draw: st.DrawFn, of: st.SearchStrategy = resources_any) -> Observed:
     return seen(told, *children, pods=tuple(pods), progress=draw(st.none() | progress))
 
 
+recent = st.integers(0, 400).map(
+    lambda seconds: (NOW - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+)
+crashed = st.just({}) | st.fixed_dictionaries(
+    {
+        "restartCount": st.integers(1, 3),
+        "lastState": st.fixed_dictionaries(
+            {
+                "terminated": st.fixed_dictionaries(
+                    {"exitCode": st.just(1), "startedAt": recent, "finishedAt": recent}
+                )
+            }
+        ),
+    }
+)
 fetched = st.fixed_dictionaries({"exitCode": st.just(0), "message": messages})
 
 
@@ -166,10 +181,10 @@ def hopeful(draw: st.DrawFn) -> Observed:
             counts = {"replicas": wanted, "updatedReplicas": wanted, "observedGeneration": 2}
             child["status"] = counts | draw(st.just({}) | deployment_statuses)
             child["spec"] = {**child["spec"], "replicas": wanted}
-    pods = [_pod(draw, children, i) for i in range(wanted)]
+    pods = [_pod(draw, children, i) for i in range(draw(st.sampled_from([wanted, wanted, 1])))]
     for pod in pods:
         answers = {"type": "Ready", "status": draw(st.sampled_from(["True"] * 5 + ["False"]))}
-        up = draw(container("engine")) | {"state": {"running": draw(running)}}
+        up = draw(container("engine")) | {"state": {"running": draw(running)}} | draw(crashed)
         pod["status"] = {
             "phase": "Running",
             "conditions": [answers],

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, Phase, settings
 settings.register_profile(
     "shared",  # on a machine that does other things, too, a slow example is no failure
     deadline=None,
-    max_examples=100,
+    max_examples=60,
     phases=set(Phase) - {Phase.explain},
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

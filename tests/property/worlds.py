@@ -179,12 +179,17 @@ def hopeful(draw: st.DrawFn) -> Observed:
     for child in children:
         if child["kind"] == "Deployment":
             counts = {"replicas": wanted, "updatedReplicas": wanted, "observedGeneration": 2}
-            child["status"] = counts | draw(st.just({}) | deployment_statuses)
+            child["status"] = counts | draw(
+                st.sampled_from([{}, {}, {}, {"replicas": 4}, {"observedGeneration": 0}])
+            )
             child["spec"] = {**child["spec"], "replicas": wanted}
     pods = [_pod(draw, children, i) for i in range(draw(st.sampled_from([wanted, wanted, 1])))]
     for pod in pods:
         answers = {"type": "Ready", "status": draw(st.sampled_from(["True"] * 5 + ["False"]))}
-        up = draw(container("engine")) | {"state": {"running": draw(running)}} | draw(crashed)
+        up = draw(container("engine")) | {"state": {"running": {"startedAt": draw(recent)}}}
+        up |= draw(crashed)
+        if draw(st.integers(0, 3)):
+            pod["metadata"] = _steady(pod["metadata"], children)
         pod["status"] = {
             "phase": "Running",
             "conditions": [answers],
@@ -199,9 +204,16 @@ progress = st.fixed_dictionaries(
 )
 
 
+def _steady(meta: dict[str, Json], children: list[dict[str, Json]]) -> dict[str, Json]:
+    """Return the metadata of a pod of the present version that nobody deletes."""
+    (deployment,) = (c for c in children if c["kind"] == "Deployment")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    return {"name": meta["name"], "namespace": meta["namespace"], "labels": labels}
+
+
 def _live(draw: st.DrawFn, manifest: dict[str, Json]) -> dict[str, Json]:
     meta = {**manifest["metadata"], "uid": "u", "generation": draw(st.integers(1, 2))}
-    if not draw(st.integers(0, 20)):
+    if draw(st.integers(0, 9)) == 9:  # now and then it is a stranger's
         meta["ownerReferences"] = []
     live = {**manifest, "metadata": meta}
     if manifest["kind"] == "Deployment":

@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from modelops.api.status import ServingStatus
@@ -18,7 +18,7 @@ from modelops.sync.pod import REVISION_LABEL
 from modelops.sync.replica import Replica
 from property.resources import names, resource, resources_any, resources_plain, resources_wrong
 from property.security import violations
-from property.worlds import hopeful, intent, worlds
+from property.worlds import crashed, hopeful, intent, worlds
 from sync.world import CATALOGUE, NOW, condition, seen
 
 DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -109,7 +109,8 @@ def test_replicas_have_one_owner(observed: Observed) -> None:
     assert set(scale["spec"]) == {"replicas"}
 
 
-@given(observed=hopeful())
+@settings(max_examples=200)
+@given(observed=hopeful(crashed))
 def test_ready_is_never_true_on_a_crash_loop_or_an_old_version(observed: Observed) -> None:
     """Ready means: the planned version is deployed, and none of its replicas keeps crashing."""
     desired = passed(observed)

@@ -155,7 +155,7 @@ def worlds(draw: st.DrawFn, of: st.SearchStrategy = resources_any) -> Observed:
 recent = st.integers(0, 400).map(
     lambda seconds: (NOW - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
 )
-crashed = st.just({}) | st.fixed_dictionaries(
+crashed = st.fixed_dictionaries(
     {
         "restartCount": st.integers(1, 3),
         "lastState": st.fixed_dictionaries(
@@ -167,12 +167,16 @@ crashed = st.just({}) | st.fixed_dictionaries(
         ),
     }
 )
+calm = st.just({}) | crashed
 fetched = st.fixed_dictionaries({"exitCode": st.just(0), "message": messages})
 
 
 @st.composite
-def hopeful(draw: st.DrawFn) -> Observed:
-    """Return a model that is all but ready: its Deployment settled, its pods answer, mostly."""
+def hopeful(draw: st.DrawFn, past: st.SearchStrategy = calm) -> Observed:
+    """Return a model that is all but ready: its Deployment settled, its pods answer, mostly.
+
+    ``past`` draws what an engine's container did before.
+    """
     resource = draw(resources_any)
     wanted = resource["spec"].get("scaling", {}).get("minReplicas", 1)
     children = [_live(draw, m) for m in intent(resource)]
@@ -187,7 +191,7 @@ def hopeful(draw: st.DrawFn) -> Observed:
     for pod in pods:
         answers = {"type": "Ready", "status": draw(st.sampled_from(["True"] * 5 + ["False"]))}
         up = draw(container("engine")) | {"state": {"running": {"startedAt": draw(recent)}}}
-        up |= draw(crashed)
+        up |= draw(past)
         if draw(st.integers(0, 3)):
             pod["metadata"] = _steady(pod["metadata"], children)
         pod["status"] = {

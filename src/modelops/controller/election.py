@@ -10,6 +10,9 @@ from typing import Any
 from modelops.cluster import Cluster, ClusterError, NotFound
 from modelops.sync.observed import Ref
 
+RELEASE_SECONDS = 2.0
+"""How long a stop may wait for the lease to be given up; it ends by itself anyway."""
+
 log = logging.getLogger(__name__)
 
 
@@ -57,12 +60,16 @@ class Election:
     async def release(self) -> None:
         """Give the lease up, so that a successor need not wait for its end."""
         try:
-            lease = await self.cluster.get(self._ref)
-            if lease["spec"].get("holderIdentity") == self.identity:
-                await self.cluster.replace(lease | {"spec": self._spec(lease["spec"], "")})
-                log.info("%s has given up the lease", self.identity)
-        except ClusterError as error:
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._release()
+        except (ClusterError, TimeoutError) as error:
             log.warning("the lease could not be given up: %s", error)
+
+    async def _release(self) -> None:
+        lease = await self.cluster.get(self._ref)
+        if lease["spec"].get("holderIdentity") == self.identity:
+            await self.cluster.replace(lease | {"spec": self._spec(lease["spec"], "")})
+            log.info("%s has given up the lease", self.identity)
 
     @property
     def _ref(self) -> Ref:

@@ -43,6 +43,13 @@ class Operator:
 
     async def start(self) -> None:
         """Wait for the leadership, start the parts, and return when the kinds are served."""
+        try:
+            await self._lead()
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
+
+    async def _lead(self) -> None:
         await self.election.acquire()
         self.metrics.leader.set(1)
         parts = (self.queue.run(self.workers), self.ticker.run(), self.election.hold())
@@ -53,6 +60,7 @@ class Operator:
 
     async def stop(self) -> None:
         """Finish the passes in progress, then give the lease up."""
+        self.ended.set()
         if not self._tasks:
             return
         (working, *others), self._tasks = self._tasks, []
@@ -65,7 +73,6 @@ class Operator:
         await asyncio.gather(working, *others, return_exceptions=True)
         self.metrics.leader.set(0)
         await self.election.release()
-        self.ended.set()
 
     def trouble(self) -> str | None:
         """Return why the operator should be restarted; None when it is well."""

@@ -24,8 +24,12 @@ class Space:
         return self.stage.kube
 
     def model(self, name: str, **spec: Any) -> Model:
-        """Apply a TextModel of the tiny weights, with these further fields, and return it."""
-        whole = {"model": {"uri": "pvc://models/tiny-llama"}, **spec}
+        """Apply a TextModel of the tiny weights, with these further fields, and return it.
+
+        It asks for little CPU, so that many fit on the two cores of a small machine.
+        """
+        resources = {"cpu": "50m", **spec.pop("resources", {})}
+        whole = {"model": {"uri": "pvc://models/tiny-llama"}, "resources": resources, **spec}
         manifest = {
             "apiVersion": "modelops.dev/v1alpha1",
             "kind": "TextModel",

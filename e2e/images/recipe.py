@@ -14,7 +14,10 @@ KEY_DIGITS = 16
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One image: its Containerfile, the folder it sees, the files it copies and its base."""
+    """One image: its Containerfile, the folder it sees, the files it copies and its base.
+
+    A `layered` one keeps each step as a layer, so that a change of its last inputs costs little.
+    """
 
     name: str
     containerfile: str
@@ -22,6 +25,7 @@ class Recipe:
     inputs: tuple[str, ...] = ()
     base: str | None = None
     facts: tuple[str, ...] = ()
+    layered: bool = False
 
     def files(self, root: Path) -> Iterator[Path]:
         """The Containerfile and each file it copies, sorted, without compiled Python."""
@@ -64,6 +68,7 @@ RECIPES = {
             ),
             base="debian",
             facts=(UV_VERSION,),
+            layered=True,
         ),
         Recipe(
             name="torch-base",
@@ -77,7 +82,7 @@ RECIPES = {
             name="vllm-cpu",
             containerfile="runtimes/vllm/Containerfile",
             context="runtimes/vllm",
-            inputs=("runtimes/vllm/requirements.txt",),
+            inputs=("runtimes/vllm/model_infos.py", "runtimes/vllm/requirements.txt"),
             base="torch-base",
             facts=(UV_VERSION,),
         ),

@@ -42,7 +42,7 @@ class Store:
         """Builds one image on its base, which must be there; its output goes to standard error."""
         base = ["--build-arg", f"BASE={reference(recipe.base)}"] if recipe.base else []
         command = self._command(
-            "build", "--layers", "--pull-never", "--format", "oci",
+            "build", f"--layers={str(recipe.layered).lower()}", "--pull-never", "--format", "oci",
             "--volume", f"{self.places.build}:/run/build:rw",
             "--label", f"org.opencontainers.image.version={key(recipe.name)}",
             *base, "--tag", reference(recipe.name),

@@ -1,5 +1,7 @@
 """What a pass writes, refuses and reports."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from modelops.sync.catalogue import Catalogue, Platform
@@ -7,7 +9,9 @@ from modelops.sync.desired import INTENT, SCALER, Apply, Delete
 from sync import kubelet
 from sync.world import (
     CATALOGUE,
+    IMAGES,
     UID,
+    Json,
     ago,
     condition,
     deployment,
@@ -247,3 +251,27 @@ def test_a_platform_may_have_accelerators_of_another_make() -> None:
         if isinstance(w, Apply) and w.manifest["kind"] == "Deployment"
     )
     assert engine["resources"]["limits"] == {"amd.com/gpu": "2"}
+
+
+def _template(resource: Mapping[str, Json], live: Mapping[str, Json], images: Json) -> Json:
+    catalogue = Catalogue(platform=Platform(images={**IMAGES, **images}))
+    writes = passed(seen(resource, live), catalogue).writes
+    applied = [w.manifest for w in writes if isinstance(w, Apply) and w.manager == INTENT]
+    return next(m for m in applied if m["kind"] == "Deployment")["spec"]["template"]
+
+
+def test_an_upgrade_of_the_operator_restarts_no_model_that_serves() -> None:
+    """A new image of the weights container alone leaves the template of serving replicas."""
+    live = deployment(model(), readyReplicas=1)
+    newer = {"modelops": "registry.example.com/modelops:2"}
+    assert _template(model(), live, newer) == live["spec"]["template"]
+
+
+def test_a_new_weights_image_comes_with_any_other_change() -> None:
+    """The newer weights image is taken by whatever is rolled out or not serving anyway."""
+    newer = {"modelops": "registry.example.com/modelops:2"}
+    serving, failing = deployment(model(), readyReplicas=1), deployment(model(), readyReplicas=0)
+    changed = model(runtime={"args": ["--max-num-seqs=8"]})
+    for template in (_template(changed, serving, newer), _template(model(), failing, newer)):
+        (weights,) = template["spec"]["initContainers"]
+        assert weights["image"] == newer["modelops"]

@@ -8,10 +8,8 @@ from typing import Any
 from modelops.api.kind import Kind
 from modelops.cluster import Cluster, ClusterError, NotFound
 from modelops.sync.observed import CHILD_TYPES, ChildType, Manifest, Observed, Ref, labels
+from modelops.sync.pod import FETCHER
 from modelops.sync.replica import Replica
-
-FETCHER = "weights"
-"""The container that fetches the weights."""
 
 
 async def observe(cluster: Cluster, kind: Kind, ref: Ref) -> Observed | None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from modelops.api.base import GROUP
 from modelops.registry.uri import ClaimSource
 from modelops.sync.merge import merge
-from modelops.sync.observed import CLAIM, Observed
+from modelops.sync.observed import CLAIM, DEPLOYMENT, Observed
 from modelops.sync.plan import WEIGHTS_PATH, Plan
 
 USER: Final = 10001
@@ -29,6 +29,9 @@ REVISION_LABEL: Final = f"{GROUP}/revision"
 EXIT_SECONDS: Final = 10
 """Time for an engine that has drained to end by itself before it is killed."""
 
+FETCHER: Final = "weights"
+"""The init container that fetches the weights."""
+
 _RESTRICTED: Final = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -40,20 +43,54 @@ def pod_template(observed: Observed, plan: Plan, labels: Mapping[str, str]) -> d
     """Return the pod template of a replica.
 
     Without ``spec.podTemplate`` it passes Pod Security ``restricted``; with it, the labels by
-    which the model finds its pods are still its own.
+    which the model finds its pods are still its own. A new image of the weights container alone
+    replaces no replica that serves, so that an upgrade of the operator restarts no model.
     """
+    template = _template(observed, plan, labels, plan.fetch_image)
+    live = _serving(observed)
+    if live is None:
+        return template
+    kept = _template(observed, plan, labels, _fetch_image(live))
+    return kept if _revision(kept) == _revision(live) else template
+
+
+def _template(
+    observed: Observed, plan: Plan, labels: Mapping[str, str], fetch_image: str
+) -> dict[str, Any]:
     identity = {"metadata": {"labels": dict(labels)}}
     patch = plan.spec.pod_template.patch() if plan.spec.pod_template else {}
-    template = merge(merge({**identity, "spec": _pod(observed, plan)}, patch), identity)
+    template = merge(
+        merge({**identity, "spec": _pod(observed, plan, fetch_image)}, patch), identity
+    )
     revision = {"metadata": {"labels": {REVISION_LABEL: _digest(template)}}}
     return dict(merge(template, revision))
+
+
+def _serving(observed: Observed) -> Mapping[str, Any] | None:
+    """Return the live pod template while every replica made from it serves."""
+    deployment = observed.child(DEPLOYMENT)
+    if deployment is None:
+        return None
+    status = deployment.get("status", {})
+    all_ready = 0 < status.get("replicas", 0) == status.get("readyReplicas", 0)
+    return deployment["spec"]["template"] if all_ready else None
+
+
+def _fetch_image(template: Mapping[str, Any]) -> str:
+    containers = template["spec"].get("initContainers", [])
+    return next((str(c["image"]) for c in containers if c["name"] == FETCHER), "")
+
+
+def _revision(template: Mapping[str, Any]) -> str | None:
+    labels = template.get("metadata", {}).get("labels") or {}
+    return labels.get(REVISION_LABEL)
 
 
 def _digest(template: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _pod(observed: Observed, plan: Plan) -> dict[str, Any]:
+def _pod(observed: Observed, plan: Plan, fetch_image: str) -> dict[str, Any]:
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -66,7 +103,7 @@ def _pod(observed: Observed, plan: Plan) -> dict[str, Any]:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "initContainers": [_fetch(observed, plan)],
+        "initContainers": [_fetch(observed, plan, fetch_image)],
         "containers": [_engine(plan)],
         "volumes": _volumes(observed, plan),
         **_placement(plan),
@@ -77,12 +114,12 @@ def _grace_seconds(plan: Plan) -> int:
     return PRE_STOP_SECONDS + plan.spec.rollout.drain_seconds + EXIT_SECONDS
 
 
-def _fetch(observed: Observed, plan: Plan) -> dict[str, Any]:
+def _fetch(observed: Observed, plan: Plan, image: str) -> dict[str, Any]:
     secret = plan.spec.model.secret_ref
     credentials = {"envFrom": [{"secretRef": {"name": secret.name}}]} if secret else {}
     return {
-        "name": "weights",
-        "image": plan.fetch_image,
+        "name": FETCHER,
+        "image": image,
         "command": ["modelops-fetch"],
         "args": _fetch_args(observed, plan),
         "env": [{"name": "HOME", "value": "/tmp"}],

@@ -31,6 +31,8 @@ class Store:
         """The images in the store, newest first."""
         listed = json.loads(run(*self._command("images", "--json")) or "[]")
         listed.sort(key=lambda image: image["created"], reverse=True)
+        # buildah lists the oldest first.
+        listed.sort(key=lambda each: str(each["createdatraw"]), reverse=True)
         named = [(name, each["size"]) for each in listed for name in each.get("names") or ()]
         return [_image(name, size) for name, size in named if name.startswith(PREFIX)]
 

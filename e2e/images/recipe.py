@@ -56,6 +56,7 @@ RECIPES = {
             ),
             base="debian",
             facts=(UV_VERSION,),
+            layered=True,
         ),
         Recipe(
             name="envoy",
@@ -68,7 +69,6 @@ RECIPES = {
             ),
             base="debian",
             facts=(UV_VERSION,),
-            layered=True,
         ),
         Recipe(
             name="torch-base",

@@ -38,7 +38,9 @@ def free_port() -> int:
 class OperatorProcess:
     """One running operator, its log and its endpoints."""
 
-    def __init__(self, kubeconfig: Path, namespace: str, log: Path, **settings: str) -> None:
+    def __init__(
+        self, kubeconfig: Path, namespace: str, log: Path, main: Path = MAIN, **settings: str
+    ) -> None:
         self.log = log
         self.health, self.metrics = free_port(), free_port()
         chosen = {
@@ -54,7 +56,7 @@ class OperatorProcess:
         variables = {f"MODELOPS_{name}": value for name, value in chosen.items()}
         with log.open("ab") as stream:
             self._process = subprocess.Popen(
-                [sys.executable, str(MAIN)],
+                [sys.executable, str(main)],
                 env={**inherited, **variables, "KUBECONFIG": str(kubeconfig)},
                 stderr=stream,
             )

@@ -42,7 +42,7 @@ def test_a_new_kind_has_a_crd() -> None:
     manifest = crd(ECHO_MODEL)
     assert manifest["metadata"]["name"] == "echomodels.modelops.dev"
     spec = manifest["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    assert spec["properties"]["echo"]["default"] == {}
+    assert spec["properties"]["echo"]["default"] == {"prefix": "echo"}
     assert spec["properties"]["echo"]["properties"]["prefix"]["default"] == "echo"
     assert "prefix" in spec["properties"]["echo"]["x-kubernetes-validations"][0]["message"]
     assert "scaling" in spec["properties"]

@@ -42,12 +42,16 @@ def _resolve(node: Schema, types: Mapping[str, Schema]) -> Schema:
 
 
 def _defaulted(node: Schema) -> Schema:
-    """Give an object whose fields have defaults the default {}, so that they reach the cluster."""
+    """Give an object whose fields have defaults those as its own, so that they reach the cluster.
+
+    They are spelled out because the API server judges a default by the object's rules as it is.
+    """
     if node.get("type") != "object":
         return node
-    fields = node.get("properties", {}).values()
-    filled = not node.get("required") and any("default" in field for field in fields)
-    return node | {"default": {}} if filled else _without(node, "default")
+    fields = node.get("properties", {}).items()
+    filled = {name: field["default"] for name, field in fields if "default" in field}
+    usable = filled and not node.get("required")
+    return node | {"default": filled} if usable else _without(node, "default")
 
 
 def _without(node: Schema, *keys: str) -> Schema:

@@ -99,7 +99,7 @@ def test_the_smallest_object_has_one_field() -> None:
 
 
 def test_defaults_reach_the_cluster() -> None:
-    """An object of defaults defaults to them, so that its fields are filled in and its rules hold."""
+    """Defaults of an object stand on it too, so that they are filled in and its rules hold."""
     assert field(".spec.scaling")["default"] == {"minReplicas": 1}
     assert field(".spec.scaling.minReplicas")["default"] == 1
     assert field(".spec.cache.medium")["default"] == "PersistentVolumeClaim"

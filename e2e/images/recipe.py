@@ -82,7 +82,11 @@ RECIPES = {
             name="vllm-cpu",
             containerfile="runtimes/vllm/Containerfile",
             context="runtimes/vllm",
-            inputs=("runtimes/vllm/model_infos.py", "runtimes/vllm/requirements.txt"),
+            inputs=(
+                "runtimes/vllm/model_infos.py",
+                "runtimes/vllm/requirements.txt",
+                "runtimes/vllm/sitecustomize.py",
+            ),
             base="torch-base",
             facts=(UV_VERSION,),
         ),

@@ -19,6 +19,9 @@ from e2e.kube import Kube
 ROOT = Path(__file__).parent.parent
 SYSTEM_NAMESPACE = "modelops-system"
 CHART = ROOT / "charts" / "modelops"
+GATEWAY = "modelops-gateway"
+"""The gateway's Service."""
+
 NAMES = ("modelops", "envoy", "vllm-cpu")
 
 

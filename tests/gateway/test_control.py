@@ -68,14 +68,14 @@ def test_models_and_replicas_are_followed(tmp_path: Path) -> None:
         await stage.server.have(
             text_model("chat", name="llama"), replicas("chat", one=True, two=False)
         )
-        name = "endpoints/team.chat.json"
-        await stage.until(lambda files: "one.example" in files.get(name, ""))
+        name = "clusters.json"
+        await stage.until(lambda files: "one.example" in files[name])
         assert "two.example" not in published(tmp_path)[name]
         assert '"llama"' in published(tmp_path)["routes.json"]
         await stage.server.have(replicas("chat", one=True, two=True))
         await stage.until(lambda files: "two.example" in files[name])
         del stage.server.objects[next(a for a in stage.server.objects if a[1] == "textmodels")]
-        await stage.until(lambda files: name not in files)
+        await stage.until(lambda files: "team.chat" not in files[name])
 
     play(tmp_path, story)
 

@@ -1,9 +1,14 @@
-"""Where models answer: one cluster a model, whose replicas stand in a file of its own."""
+"""Where models answer: one cluster a model, with its replicas.
+
+Replicas stand in the cluster and not in files of their own (EDS): Envoy takes an inotify instance
+for each such file, of which a node has 128. A cluster whose replicas change is exchanged; requests
+in flight stay on the old one until they end.
+"""
 
 from typing import Final
 
-from modelops.gateway.snapshot import Endpoint, Front, Model
-from modelops.gateway.typed import Json, file_source, typed
+from modelops.gateway.snapshot import Endpoint, Model
+from modelops.gateway.typed import Json, typed
 
 CONNECT_SECONDS: Final = 2
 IDLE_SECONDS: Final = 3
@@ -15,23 +20,17 @@ MOST: Final = 65_536
 _HTTP: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-def endpoints_file(model: Model) -> str:
-    """Return the name of the file that lists a model's replicas."""
-    return f"endpoints/{model.cluster}.json"
-
-
-def cluster(model: Model, front: Front) -> Json:
+def cluster(model: Model) -> Json:
     """Return how a model's replicas are reached: the least busy one first, sick ones not."""
     http = {
         "explicit_http_config": {"http_protocol_options": {}},
         "common_http_protocol_options": {"idle_timeout": f"{IDLE_SECONDS}s"},
     }
-    source = file_source(f"{front.folder}/{endpoints_file(model)}")
     return typed(
         "envoy.config.cluster.v3.Cluster",
         name=model.cluster,
-        type="EDS",
-        eds_cluster_config={"eds_config": source},
+        type="STATIC",
+        load_assignment=_assignment(model),
         lb_policy="LEAST_REQUEST",
         connect_timeout=f"{CONNECT_SECONDS}s",
         common_lb_config={"healthy_panic_threshold": {"value": 0}},
@@ -53,13 +52,9 @@ def _thresholds() -> Json:
     return dict.fromkeys(kinds, MOST)
 
 
-def assignment(model: Model) -> Json:
-    """Return the replicas of a model."""
-    return typed(
-        "envoy.config.endpoint.v3.ClusterLoadAssignment",
-        cluster_name=model.cluster,
-        endpoints=[{"lb_endpoints": [_endpoint(e) for e in sorted(model.endpoints)]}],
-    )
+def _assignment(model: Model) -> Json:
+    found = [_endpoint(endpoint) for endpoint in sorted(model.endpoints)]
+    return {"cluster_name": model.cluster, "endpoints": [{"lb_endpoints": found}]}
 
 
 def _endpoint(endpoint: Endpoint) -> Json:

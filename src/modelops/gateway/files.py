@@ -21,8 +21,7 @@ def publish(folder: Path, files: Mapping[str, str], before: Mapping[str, str]) -
 
 
 def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Next to the folder's files and not among them: Envoy watches their folder for renames.
+    # In the same folder, since a rename does not cross file systems.
     with NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False) as file:
         file.write(text)
     os.replace(file.name, path)  # noqa: PTH105  the same on a path, without a second object
@@ -30,5 +29,5 @@ def _replace(path: Path, text: str) -> None:
 
 def published(folder: Path) -> dict[str, str]:
     """Return the files that stand in a folder, by name; empty when it is empty."""
-    found = (path for path in folder.rglob("*.json") if not path.name.startswith("."))
+    found = (path for path in folder.glob("*.json") if not path.name.startswith("."))
     return {str(path.relative_to(folder)): path.read_text() for path in found}

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from modelops.gateway import access
 from modelops.gateway.bootstrap import bootstrap
-from modelops.gateway.clusters import assignment, cluster, endpoints_file
+from modelops.gateway.clusters import cluster
 from modelops.gateway.routes import virtual_hosts
 from modelops.gateway.snapshot import Front, Snapshot
 from modelops.gateway.typed import discovery, typed
@@ -23,8 +23,7 @@ def render(snapshot: Snapshot, front: Front) -> dict[str, str]:
     """
     models = sorted(snapshot.models, key=lambda m: (m.served_name, m.cluster))
     contents = {
-        **{endpoints_file(m): discovery([assignment(m)]) for m in models},
-        "clusters.json": discovery(cluster(m, front) for m in models),
+        "clusters.json": discovery(cluster(m) for m in models),
         "verifier.json": _filter("verifier", access.verifier(snapshot, front)),
         "revocation.json": _filter("revocation", access.revocation(snapshot)),
         "limits.json": _filter("limits", access.limits(snapshot, front)),
@@ -39,4 +38,4 @@ def _filter(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=1, sort_keys=True) + "\n"
+    return json.dumps(content, sort_keys=True) + "\n"

@@ -1,0 +1,134 @@
+"""Story: one endpoint for every model, which knows who calls."""
+
+import time
+from collections.abc import Iterator
+
+import openai
+import pytest
+
+from e2e.keys import modelops_key, new_key
+from e2e.platform import GATEWAY, SYSTEM_NAMESPACE
+from e2e.space import Space
+
+MESSAGES = [{"role": "user", "content": "What is Kubernetes?"}]
+
+
+@pytest.fixture(scope="module")
+def served(space: Space) -> Space:
+    """Two models, Ready: one that keys may use here, and one that they may not."""
+    space.model("gw-tiny")
+    space.model("gw-secret", scaling={"minReplicas": 0})
+    space.until_ready("gw-tiny")
+    return space
+
+
+@pytest.fixture(scope="module")
+def url(served: Space) -> Iterator[str]:
+    """Where the gateway answers."""
+    with served.kube.forward(f"service/{GATEWAY}", 80, SYSTEM_NAMESPACE) as found:
+        yield found
+
+
+def client(url: str, key: str) -> openai.OpenAI:
+    """Return the official client, which tries nothing twice."""
+    return openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def caller(served: Space, url: str) -> openai.OpenAI:
+    """A client whose key may use gw-t*."""
+    known = client(url, new_key(served.kube, "acme", "gw-t*"))
+    served.until(lambda: listed(known) == ["gw-tiny"], 30, lambda: f"it lists {listed(known)}")
+    return known
+
+
+def listed(known: openai.OpenAI) -> list[str]:
+    """Return the models that a key may use; none while the gateway does not know the key yet."""
+    try:
+        return [model.id for model in known.models.list()]
+    except openai.AuthenticationError:
+        return []
+
+
+def test_a_chat_with_the_official_client(caller: openai.OpenAI) -> None:
+    """A chat by API key is answered, with its usage."""
+    answer = caller.chat.completions.create(model="gw-tiny", messages=MESSAGES, max_tokens=8)
+    assert answer.choices[0].message.content
+    assert answer.usage.completion_tokens == 8
+
+
+def test_a_stream_with_the_official_client(caller: openai.OpenAI) -> None:
+    """A streamed chat arrives in more than one piece."""
+    stream = caller.chat.completions.create(
+        model="gw-tiny", messages=MESSAGES, max_tokens=16, stream=True
+    )
+    assert len([chunk for chunk in stream if chunk.choices]) > 2
+
+
+def test_a_key_opens_no_model_that_it_does_not_name(caller: openai.OpenAI) -> None:
+    """A model that exists and is not granted is as unknown as one that does not exist."""
+    for name in ("gw-secret", "absent"):
+        with pytest.raises(openai.NotFoundError) as refused:
+            caller.chat.completions.create(model=name, messages=MESSAGES)
+        assert refused.value.code == "model_not_found"
+
+
+def test_a_model_at_zero_is_unavailable(served: Space, url: str) -> None:
+    """A model without replicas is 503 with Retry-After for those who may use it."""
+    known = client(url, new_key(served.kube, "acme", "gw-secret"))
+    served.until(lambda: listed(known) == ["gw-secret"], 30, lambda: f"it lists {listed(known)}")
+    with pytest.raises(openai.InternalServerError) as refused:
+        known.chat.completions.create(model="gw-secret", messages=MESSAGES)
+    assert refused.value.status_code == 503
+    assert int(refused.value.response.headers["retry-after"]) > 0
+
+
+def test_a_revoked_key_is_refused_within_two_seconds(served: Space, url: str) -> None:
+    """Every gateway pod refuses a key two seconds after its revocation."""
+    key = new_key(served.kube, "acme", "gw-t*")
+    known = client(url, key)
+    served.until(lambda: listed(known) == ["gw-tiny"], 30, lambda: "the key is not known yet")
+    modelops_key(served.kube, "revoke", identity(served, key))
+    time.sleep(2)
+    for pod in served.kube.list(
+        "pods", SYSTEM_NAMESPACE, "app.kubernetes.io/name=modelops-gateway"
+    ):
+        name = f"pod/{pod['metadata']['name']}"
+        with served.kube.forward(name, 8080, SYSTEM_NAMESPACE) as one:
+            with pytest.raises(openai.AuthenticationError) as refused:
+                client(one, key).models.list()
+            assert refused.value.code == "invalid_api_key"
+
+
+def identity(served: Space, key: str) -> str:
+    """Return the id of a key that was just made."""
+    rows = modelops_key(served.kube, "list").splitlines()
+    assert rows[0].split()[0] == "Id"
+    assert key not in "".join(rows)
+    return rows[-1].split()[0]
+
+
+def test_engines_administration_is_out_of_reach(caller: openai.OpenAI) -> None:
+    """What an engine offers to those who run it is not found through the gateway."""
+    for path in ("/load_lora_adapter", "/unload_lora_adapter", "/../sleep", "/../invocations"):
+        with pytest.raises(openai.NotFoundError):
+            caller.post(path, cast_to=object, body={"model": "gw-tiny"})
+
+
+def test_a_gateway_pod_that_goes_cuts_no_stream(served: Space) -> None:
+    """A stream through a pod that is deleted meanwhile goes on to its end."""
+    key = new_key(served.kube, "acme", "gw-t*")
+    pods = served.kube.list("pods", SYSTEM_NAMESPACE, "app.kubernetes.io/name=modelops-gateway")
+    name = pods[0]["metadata"]["name"]
+    with served.kube.forward(f"pod/{name}", 8080, SYSTEM_NAMESPACE) as one:
+        known = client(one, key)
+        served.until(lambda: listed(known) == ["gw-tiny"], 30, lambda: "the key is not known yet")
+        stream = known.chat.completions.create(
+            model="gw-tiny", messages=MESSAGES, max_tokens=400, stream=True,
+            extra_body={"ignore_eos": True},
+        )  # fmt: skip
+        chunks = iter(stream)
+        next(chunks)
+        served.kube.run("delete", "pod", name, "-n", SYSTEM_NAMESPACE, "--wait=false")
+        *_, last = chunks
+        assert last.choices[0].finish_reason == "length"

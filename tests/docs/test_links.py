@@ -44,7 +44,8 @@ def test_make_targets_exist(page: Page) -> None:
 @pytest.mark.parametrize("page", pages(), ids=str)
 def test_commands_exist(page: Page) -> None:
     """Every `modelops COMMAND` in a page's code is a command of modelops or of its plugin."""
-    listed = (*app.registered_commands, *plugin.registered_commands)
+    groups = (*app.registered_groups, *plugin.registered_groups)
+    listed = (*app.registered_commands, *plugin.registered_commands, *groups)
     named = {name for code in page.code for name in COMMAND.findall(code)}
     assert named <= {command.name for command in listed}
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 import httpx
 
 
-def stream(base_url: str, model: str, prompt: str, max_tokens: int = 48) -> Iterator[str]:
+def stream(
+    base_url: str, model: str, prompt: str, max_tokens: int = 48, key: str | None = None
+) -> Iterator[str]:
     """Yield the pieces of an answer as they arrive; raises httpx.HTTPError when there is none."""
     body = {
         "model": model,
@@ -15,13 +17,19 @@ def stream(base_url: str, model: str, prompt: str, max_tokens: int = 48) -> Iter
         "stream": True,
     }
     url = f"{base_url}/v1/chat/completions"
-    with httpx.stream("POST", url, json=body, timeout=120) as response:
+    headers = bearer(key)
+    with httpx.stream("POST", url, json=body, headers=headers, timeout=120) as response:
         if response.is_error:
             response.read()
             message = f"{url} answered {response.status_code}: {response.text[:500]}"
             raise httpx.HTTPStatusError(message, request=response.request, response=response)
         for line in response.iter_lines():
             yield from _piece(line)
+
+
+def bearer(key: str | None) -> dict[str, str]:
+    """Return the header that carries an API key."""
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def _piece(line: str) -> Iterator[str]:

@@ -3,9 +3,13 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx
+
+from e2e.chat import bearer
 from e2e.kube import Kube
 
 MODELOPS = Path(sys.executable).parent / "modelops"
@@ -30,3 +34,16 @@ def modelops_key(kube: Kube, *arguments: str) -> str:
 def new_key(kube: Kube, tenant: str, models: str) -> str:
     """Return a new API key for these models."""
     return modelops_key(kube, "create", "--tenant", tenant, "--models", models, "--expires", "1d")
+
+
+def until_taken(url: str, key: str, model: str, seconds: float = 30) -> None:
+    """Wait until the gateway offers a model to a key; raises TimeoutError with its last answer."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = httpx.get(f"{url}/v1/models/{model}", headers=bearer(key))
+        if answer.is_success:
+            return
+        if time.monotonic() > deadline:
+            message = f"the gateway answers {answer.status_code} to the key: {answer.text}"
+            raise TimeoutError(message)
+        time.sleep(0.2)

@@ -1,11 +1,12 @@
-"""The demo itself: weights on a claim, one TextModel, one streamed answer."""
+"""The demo itself: weights on a claim, one TextModel, an API key, one streamed answer."""
 
 import sys
 
 from e2e.chat import stream
 from e2e.cluster.shell import step
+from e2e.keys import new_key, until_taken
 from e2e.kube import Kube
-from e2e.platform import ROOT, Platform, namespace, platform
+from e2e.platform import GATEWAY, ROOT, SYSTEM_NAMESPACE, Platform, namespace, platform
 from e2e.weights import job_name, manifests
 
 NAMESPACE = "modelops-demo"
@@ -14,7 +15,7 @@ PROMPT = "What is Kubernetes?"
 
 
 def show() -> None:
-    """Serve the tiny model and chat with it."""
+    """Serve the tiny model and chat with it through the gateway."""
     stage = platform()
     with step("make a tiny Llama and store it on a claim"):
         prepare(stage)
@@ -22,9 +23,12 @@ def show() -> None:
         stage.kube.run("apply", "-n", NAMESPACE, "-f", str(EXAMPLE))
         stage.kube.wait("textmodel/tiny", "condition=Ready", NAMESPACE, 600)
     _say("\n" + stage.kube.run("get", "textmodel", "-n", NAMESPACE))
-    with stage.kube.forward("service/tiny", 80, NAMESPACE) as url:
-        _say(f"you:  {PROMPT}\ntiny: ", end="")
-        for piece in stream(url, "tiny", PROMPT):
+    with step("modelops key create --tenant demo --models 'tiny*' --expires 1d"):
+        key = new_key(stage.kube, "demo", "tiny*")
+    with stage.kube.forward(f"service/{GATEWAY}", 80, SYSTEM_NAMESPACE) as url:
+        until_taken(url, key, "tiny")
+        _say(f"\nyou:  {PROMPT}\ntiny: ", end="")
+        for piece in stream(url, "tiny", PROMPT, key=key):
             _say(piece, end="")
     _say("\n\n(It has 2 layers and random weights: it answers, but it knows nothing.)\n")
     _say(_next(stage.kube))
@@ -46,6 +50,7 @@ def _next(kube: Kube) -> str:
         f"  kubectl -n {NAMESPACE} get tm,pods",
         f"  kubectl -n {NAMESPACE} describe tm tiny",
         "  kubectl explain tm.spec",
+        "  .venv/bin/modelops key list",
         f"  kubectl -n {NAMESPACE} scale tm tiny --replicas=0",
         "  .venv/bin/modelops explain manifests/examples/text-tiny.yaml",
         "  make demo-down",

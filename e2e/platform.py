@@ -71,11 +71,7 @@ def _local() -> tuple[Kube, dict[str, str]]:
 
 def _install(kube: Kube, images: dict[str, str]) -> None:
     """Install the chart with these images, unless that is what is installed."""
-    values = {
-        "images": {name: images[name] for name in NAMES},
-        "accelerator": "",
-        "gateway": {"enabled": True},
-    }
+    values = {"images": {name: images[name] for name in NAMES}, "accelerator": ""}
     digest = _digest(values)
     if _installed(kube) == digest:
         return

@@ -10,7 +10,6 @@ from modelops.api.kinds import KINDS
 from modelops.gateway.settings import Settings
 from podsecurity import violations
 
-ON = "--set=gateway.enabled=true"
 NAME = "modelops-gateway"
 OPTIONS = (
     "--set=gateway.tlsSecret=cert",
@@ -22,7 +21,7 @@ OPTIONS = (
 
 def pod(helm: Helm, *options: str) -> Manifest:
     """Return the gateway's pod template."""
-    return one(helm.objects(ON, *options), "Deployment", NAME)["spec"]["template"]
+    return one(helm.objects(*options), "Deployment", NAME)["spec"]["template"]
 
 
 def containers(helm: Helm, *options: str) -> dict[str, Any]:
@@ -39,8 +38,9 @@ def settings(helm: Helm, monkeypatch: pytest.MonkeyPatch, *options: str) -> Sett
 
 def test_it_is_there_when_it_is_wanted(helm: Helm) -> None:
     """Without gateway.enabled the chart has nothing of it."""
-    assert not [o for o in helm.objects() if NAME in o["metadata"]["name"]]
-    kinds = {o["kind"] for o in helm.objects(ON) if NAME in o["metadata"]["name"]}
+    off = helm.objects("--set=gateway.enabled=false")
+    assert not [o for o in off if NAME in o["metadata"]["name"]]
+    kinds = {o["kind"] for o in helm.objects() if NAME in o["metadata"]["name"]}
     assert {
         "Deployment",
         "Service",
@@ -114,7 +114,7 @@ def granted(role: Manifest) -> set[tuple[str, str, str]]:
 
 def test_it_may_read_what_it_follows_and_nothing_else(helm: Helm) -> None:
     """Models and EndpointSlices everywhere, ConfigMaps in the release's namespace; no Secret."""
-    objects = helm.objects(ON)
+    objects = helm.objects()
     kinds = {("modelops.dev", kind.plural) for kind in KINDS.values()}
     followed = kinds | {("discovery.k8s.io", "endpointslices")}
     both = {(*resource, verb) for resource in followed for verb in ("list", "watch")}
@@ -142,9 +142,9 @@ def test_the_control_process_only_follows() -> None:
 @pytest.mark.parametrize("namespace", ["a", "b"])
 def test_watched_namespaces_get_roles_instead(helm: Helm, namespace: str) -> None:
     """With watchNamespaces there is no ClusterRole, and each namespace has the same rules."""
-    objects = helm.objects(ON, "--set=watchNamespaces={a,b}")
+    objects = helm.objects("--set=watchNamespaces={a,b}")
     assert NAME not in {role["metadata"]["name"] for role in of_kind(objects, "ClusterRole")}
-    whole = one(helm.objects(ON), "ClusterRole", NAME)
+    whole = one(helm.objects(), "ClusterRole", NAME)
     roles = [r for r in of_kind(objects, "Role") if r["metadata"]["namespace"] == namespace]
     assert granted(one(roles, "Role", NAME)) == granted(whole)
 

@@ -13,7 +13,7 @@ CASES = {
     "cpu": (f"--values={CPU}",),
     "namespaced": ("--set=watchNamespaces={team-a,team-b}", "--set=operator.replicas=2"),
     "monitored": MONITORING,
-    "gateway": (*MONITORING, "--set=gateway.enabled=true"),
+    "bare": ("--set=gateway.enabled=false", "--set=networkPolicy.create=false"),
 }
 
 

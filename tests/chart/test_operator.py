@@ -52,7 +52,9 @@ TO_ITSELF = {"bind_address"}
 
 def container(helm: Helm, *options: str) -> dict[str, Any]:
     """Return the operator's container."""
-    spec = one(helm.objects(*options), "Deployment")["spec"]["template"]["spec"]
+    spec = one(helm.objects(*options), "Deployment", "modelops-operator")["spec"]["template"][
+        "spec"
+    ]
     (only,) = spec["containers"]
     return dict(only)
 

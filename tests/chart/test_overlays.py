@@ -85,7 +85,9 @@ def test_examples_point_at_what_exists(helm: Helm, tool: str, tmp_path: Path) ->
     values = spec.get("values") or spec["source"]["helm"]["valuesObject"]
     (tmp_path / "values.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     rendered = helm.objects(f"--values={tmp_path / 'values.yaml'}")
-    container = one(rendered, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    container = one(rendered, "Deployment", "modelops-operator")["spec"]["template"]["spec"][
+        "containers"
+    ][0]
     assert container["image"] == values["images"]["modelops"]
 
 

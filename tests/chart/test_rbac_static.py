@@ -176,7 +176,9 @@ def test_watched_namespaces_get_roles_instead(helm: Helm, namespace: str) -> Non
     (role,) = [
         found
         for found in objects
-        if found["kind"] == "Role" and found["metadata"]["namespace"] == namespace
+        if found["kind"] == "Role"
+        and found["metadata"]["namespace"] == namespace
+        and found["metadata"]["name"] == "modelops-operator"
     ]
     assert granted(role) == WATCHED
 
@@ -189,16 +191,20 @@ def test_no_rule_reaches_secrets(helm: Helm) -> None:
     assert not {name for name in named if "secret" in name}
 
 
-def test_every_role_is_bound_to_the_operator_alone(helm: Helm) -> None:
-    """Each binding has one subject, the operator's account, and names a role of the chart."""
+@pytest.mark.parametrize("account", ["modelops-operator", "modelops-gateway"])
+def test_every_role_is_bound_to_its_account_alone(helm: Helm, account: str) -> None:
+    """Each binding has one subject, the account that it is named after, and a role of the chart."""
     objects = helm.objects("--set=watchNamespaces={team-a}")
     names = {(o["kind"], o["metadata"]["name"]) for o in objects}
     bindings = [found for found in objects if found["kind"].endswith("Binding")]
-    subject = {"kind": "ServiceAccount", "name": "modelops-operator", "namespace": NAMESPACE}
-    assert len(bindings) == 2
-    for binding in bindings:
+    subject = {"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}
+    assert len(bindings) == 4
+    own = [b for b in bindings if b["metadata"]["name"].startswith(account)]
+    assert len(own) == 2
+    for binding in own:
         assert binding["subjects"] == [subject]
         assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) in names
+        assert binding["roleRef"]["name"].startswith(account)
 
 
 def test_users_get_rights_on_models_with_their_own_roles(helm: Helm) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from chart.helm import ROOT, Helm, one
+from chart.helm import ROOT, Helm, of_kind, one
 from modelops.api.kinds import KINDS
 from modelops.sync.catalogue import Catalogue, Platform
 from modelops.sync.desired import Apply, sync
@@ -108,7 +108,7 @@ def test_each_fault_is_found(fault: str) -> None:
 def test_the_operator_is_restricted(helm: Helm, replicas: int) -> None:
     """The operator's pod passes, has a read-only root and does not run as root."""
     objects = helm.objects(f"--set=operator.replicas={replicas}")
-    template = one(objects, "Deployment")["spec"]["template"]
+    template = one(objects, "Deployment", "modelops-operator")["spec"]["template"]
     (container,) = template["spec"]["containers"]
     assert violations(template) == []
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
@@ -117,9 +117,14 @@ def test_the_operator_is_restricted(helm: Helm, replicas: int) -> None:
 
 def test_a_pod_that_is_evicted_has_a_stand_in(helm: Helm) -> None:
     """With more than one replica a budget keeps one; with one it would only block drains."""
-    kinds = {found["kind"] for found in helm.objects("--set=operator.replicas=2")}
-    assert "PodDisruptionBudget" in kinds
-    assert "PodDisruptionBudget" not in {found["kind"] for found in helm.objects()}
+
+    def budgets(*options: str) -> set[str]:
+        found = of_kind(helm.objects(*options), "PodDisruptionBudget")
+        return {each["metadata"]["name"] for each in found}
+
+    assert budgets() == {"modelops-gateway"}
+    both = budgets("--set=operator.replicas=2", "--set=gateway.replicas=1")
+    assert both == {"modelops-operator"}
 
 
 def examples() -> list[Any]:

@@ -116,7 +116,7 @@ def test_changed_values_roll_the_operator(helm: Helm) -> None:
     """Whatever the operator reads is in its pod template: a changed value changes the pods."""
 
     def template(*options: str) -> Any:
-        return one(helm.objects(*options), "Deployment")["spec"]["template"]
+        return one(helm.objects(*options), "Deployment", "modelops-operator")["spec"]["template"]
 
     before = template()
     changes = ("accelerator=", "cache.size=1Gi", "images.extra=x:1", "operator.logLevel=debug")

@@ -5,6 +5,7 @@ import sys
 
 from pydantic import ValidationError
 
+from modelops.cluster import RECURSION_LIMIT
 from modelops.controller.logs import configure
 from modelops.controller.operator import operate
 from modelops.controller.settings import Settings, complaint
@@ -18,6 +19,7 @@ def main() -> int:
     except ValidationError as error:
         sys.stderr.write(complaint(error) + "\n")
         return 2
+    sys.setrecursionlimit(RECURSION_LIMIT)
     configure(settings.log_level, settings.log_format)
     return asyncio.run(operate(settings, Catalogue(platform=settings.platform)))
 

@@ -45,6 +45,10 @@ WATCH_TIMEOUT: Final = ClientTimeout(total=None, sock_connect=10, sock_read=WATC
 PAGE: Final = 500
 """Objects in one answer of a list."""
 
+RECURSION_LIMIT: Final = 50_000
+"""What a program that reads a cluster sets Python's limit to: the API server stores objects that
+are nested 10,000 deep, and one that cannot be read would hide all others of its list."""
+
 log = logging.getLogger(__name__)
 
 

@@ -1,6 +1,7 @@
 """What a pass writes, refuses and reports."""
 
 from collections.abc import Mapping
+from functools import reduce
 
 import pytest
 
@@ -98,6 +99,16 @@ REFUSALS = {
         model(runtime={"args": ["--served_model_name=x"]}),
         "ReservedArgument",
         "--served_model_name=x, which modelops sets itself",
+    ),
+    "shortened argument": (
+        model(runtime={"args": ["--trust-remote"]}),
+        "ReservedArgument",
+        "--trust-remote, which modelops sets itself",
+    ),
+    "endless pod template": (
+        model(podTemplate={"spec": reduce(lambda inner, _: {"a": inner}, range(5000), {})}),
+        "PodTemplateTooDeep",
+        "kubectl explain pod.spec",
     ),
 }
 

@@ -51,7 +51,7 @@ def explain_command(
         typer.echo(f"no {found.name} {name} in namespace {space}: {hint}", err=True)
         raise typer.Exit(1)
     runtime = RUNTIMES.get(observed.resource.get("status", {}).get("runtime", ""))
-    Console(soft_wrap=True).print(chain(observed, runtime))
+    Console().print(chain(observed, runtime))
 
 
 def _kind(name: str) -> Kind:

@@ -29,6 +29,25 @@ class Patience:
         return chain(self.first, repeat(self.then))
 
 
+class _NoMemory(kopf.DiffBaseStorage):
+    """What kopf knows of an object's earlier state: nothing.
+
+    kopf would read it from an annotation, which anybody may fill with what cannot be read, and
+    then give no event of that object to anyone.
+    """
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Return no state to compare."""
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        """Return that there was no state before."""
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Write nothing to the object."""
+
+
 def watcher(catalogue: Catalogue, add: Add, start: Hook, stop: Hook) -> kopf.OperatorRegistry:
     """Return kopf's registry: watch the kinds and their children, and nothing else.
 
@@ -55,6 +74,7 @@ def preferences(namespaces: tuple[str, ...] = ()) -> kopf.OperatorSettings:
     chosen.scanning.disabled = bool(namespaces)
     chosen.posting.enabled = False
     chosen.peering.standalone = True
+    chosen.persistence.diffbase_storage = _NoMemory()
     chosen.networking.error_backoffs = Patience()
     chosen.networking.request_timeout = 30
     chosen.networking.connect_timeout = 10

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from pythonjsonlogger.json import JsonFormatter
 
 from modelops.api.kinds import KINDS
-from modelops.cluster import ApiServer, Cluster, plurals
+from modelops.cluster import RECURSION_LIMIT, ApiServer, Cluster, plurals
 from modelops.gateway.control import Control, View
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.settings import Settings
@@ -41,6 +41,7 @@ def main() -> int:
     except ValidationError as error:
         sys.stderr.write(f"wrong setting MODELOPS_GATEWAY_...: {error}\n")
         return 2
+    sys.setrecursionlimit(RECURSION_LIMIT)
     handler = logging.StreamHandler(sys.stderr)
     form = "{levelname}{name}{message}"
     handler.setFormatter(JsonFormatter(form, style="{", timestamp="time"))

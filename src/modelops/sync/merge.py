@@ -15,6 +15,15 @@ _KEYS: Final = {
 """What tells the items of a list apart, where it is not their name."""
 
 
+def depth(value: Json) -> int:
+    """Return how deep objects and lists are nested in a value; 0 for a plain one."""
+    levels, layer = 0, [value]
+    while layer := [v for v in layer if isinstance(v, Mapping | list)]:
+        levels += 1
+        layer = [i for v in layer for i in (v.values() if isinstance(v, Mapping) else v)]
+    return levels
+
+
 def merge(base: Json, patch: Json, key: str = "name") -> Json:
     """Return base with patch laid over it, as a strategic merge patch would.
 

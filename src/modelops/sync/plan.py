@@ -12,6 +12,7 @@ from modelops.registry.uri import ClaimSource, Source, parse_uri
 from modelops.runtimes.runtime import Command, Device, Runtime, Workload
 from modelops.sync.catalogue import Catalogue, Platform
 from modelops.sync.claim import claim_spec
+from modelops.sync.merge import depth
 from modelops.sync.observed import (
     BUDGET,
     CLAIM,
@@ -27,6 +28,8 @@ __all__ = ["Accelerators", "Plan", "Refusal", "plan"]
 
 WEIGHTS_PATH: Final = "/weights/model"
 DEFAULT_ACCELERATOR: Final = "nvidia.com/gpu"
+DEEPEST: Final = 50
+"""Levels of a podTemplate; a PodTemplateSpec has no more than about 15."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ def plan(observed: Observed, catalogue: Catalogue) -> Plan:
     spec = _spec(observed)
     runtime = _runtime(spec, observed, catalogue)
     _refuse_reserved(spec, runtime)
+    _refuse_deep(spec)
     planned = _planned(observed, catalogue.platform, spec, runtime)
     _refuse_foreign(observed, planned)
     return planned
@@ -126,13 +130,26 @@ def _refuse_foreign(observed: Observed, planned: Plan) -> None:
     for child_type in planned.children:
         child = observed.child(child_type)
         if child and not observed.owns(child):
-            kind, name = child_type.kind, child["metadata"]["name"]
-            raise Refusal(
-                "NameConflict",
-                f"{kind} {name} exists and is not this model's",
-                f"delete that {kind}, or give this {observed.kind.name} another name",
-                recheck_seconds=30,
-            )
+            raise _leaving(child) if "deletionTimestamp" in child["metadata"] else _taken(child)
+
+
+def _leaving(child: Manifest) -> Refusal:
+    return Refusal(
+        "NameLeaving",
+        f"an earlier {child['kind']} {child['metadata']['name']} is still being deleted",
+        "wait until the pods that use it have drained; the model is deployed then",
+        recheck_seconds=2,
+        passing=True,
+    )
+
+
+def _taken(child: Manifest) -> Refusal:
+    return Refusal(
+        "NameConflict",
+        f"{child['kind']} {child['metadata']['name']} exists and is not this model's",
+        f"delete that {child['kind']}, or give this model another name",
+        recheck_seconds=30,
+    )
 
 
 def _spec(observed: Observed) -> ServingSpec:
@@ -171,13 +188,29 @@ def _runtime(spec: ServingSpec, observed: Observed, catalogue: Catalogue) -> Run
 
 
 def _refuse_reserved(spec: ServingSpec, runtime: Runtime) -> None:
-    taken = [a for a in spec.runtime.args if _flag(a) in runtime.reserved_args]
+    taken = [a for a in spec.runtime.args if _stands_for(_flag(a), runtime.reserved_args)]
     if taken:
         raise Refusal(
             "ReservedArgument",
             f"spec.runtime.args holds {taken[0]}, which modelops sets itself",
             "remove it; use the field of the spec that stands for it",
         )
+
+
+def _refuse_deep(spec: ServingSpec) -> None:
+    """Refuse what is nested deeper than Python recurses; the schema cannot."""
+    if spec.pod_template and depth(spec.pod_template.patch()) > DEEPEST:
+        raise Refusal(
+            "PodTemplateTooDeep",
+            f"spec.podTemplate is nested more than {DEEPEST} levels deep",
+            "remove what no PodTemplateSpec has; `kubectl explain pod.spec` tells its fields",
+        )
+
+
+def _stands_for(flag: str, reserved: tuple[str, ...]) -> bool:
+    """Tell whether a flag is a reserved one, or a beginning that argparse takes for it."""
+    shortened = len(flag) > len("--") and flag.startswith("--")
+    return flag in reserved or (shortened and any(name.startswith(flag) for name in reserved))
 
 
 def _flag(argument: str) -> str:

@@ -9,13 +9,15 @@ from modelops.api.conditions import one_line
 class Refusal(Exception):
     """Why an object cannot be served as it stands, and what its author can do.
 
-    ``recheck_seconds`` is None when only a change of what is watched can alter that.
+    ``recheck_seconds`` is None when only a change of what is watched can alter that; ``passing``
+    refusals end by themselves.
     """
 
     reason: str
     message: str
     action: str
     recheck_seconds: float | None = None
+    passing: bool = False
 
     @property
     def sentence(self) -> str:

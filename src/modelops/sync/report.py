@@ -44,8 +44,8 @@ def report_refusal(observed: Observed, refusal: Refusal, now: datetime) -> dict[
         c.Condition(c.ACCEPTED, "False", refusal.reason, refusal.sentence),
         _remembered(observed),
         _available(ready),
-        c.Condition(c.RECONCILING, "False", refusal.reason, "nothing is under way"),
-        c.Condition(c.STALLED, "True", refusal.reason, refusal.sentence),
+        c.Condition(c.RECONCILING, c.truth(refusal.passing), refusal.reason, refusal.sentence),
+        c.Condition(c.STALLED, c.truth(not refusal.passing), refusal.reason, refusal.sentence),
     )
     return {
         **_status(observed),

@@ -152,6 +152,22 @@ def test_a_name_that_another_object_has_is_refused() -> None:
     assert desired.recheck_seconds
 
 
+def test_what_a_deleted_model_leaves_is_waited_for() -> None:
+    """A model made anew under its name waits for the old claim, which its draining pods hold."""
+    anew = model(model=HUB)
+    claim = manifests(anew)["PersistentVolumeClaim"]
+    gone = {
+        "deletionTimestamp": ago(seconds=5),
+        "ownerReferences": [{"uid": "old", "controller": True}],
+    }
+    old = {**claim, "metadata": {**claim["metadata"], **gone}}
+    desired = passed(seen(anew, old))
+    assert (desired.reason, desired.writes) == ("NameLeaving", ())
+    assert condition(desired, "Stalled")["status"] == "False"
+    assert condition(desired, "Reconciling")["status"] == "True"
+    assert desired.recheck_seconds
+
+
 def test_a_claim_of_the_childs_name_is_no_conflict_where_none_is_needed() -> None:
     """A user's own claim NAME-weights may hold the weights of the model NAME."""
     tiny = model(model={"uri": "pvc://tiny-weights/llama"})

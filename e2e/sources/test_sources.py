@@ -35,7 +35,7 @@ def hub(space: Space) -> str:
     parts = sorted((ROOT / "e2e" / "hub").glob("*.py"))
     items = [{"key": part.name, "path": f"e2e/hub/{part.name}"} for part in parts]
     manifest = pod(
-        "hub",
+        "fake-hub",
         space.stage.images["modelops"],
         ["python3", "/story/hub_pod.py", "--host=0.0.0.0", "--port=8000"],
         env={"PYTHONPATH": "/code"},
@@ -49,10 +49,10 @@ def hub(space: Space) -> str:
     manifest["spec"]["containers"][0]["readinessProbe"] = {"tcpSocket": {"port": 8000}}
     story = files("story", HERE / "hub_pod.py", HERE / "upload.py")
     space.kube.apply(
-        [files("hub", *parts), story, manifest, service("hub", 8000)], namespace=space.name
+        [files("hub", *parts), story, manifest, service("fake-hub", 8000)], namespace=space.name
     )
-    space.kube.wait("pod/hub", "condition=Ready", space.name, 60)
-    return f"http://hub.{space.name}.svc"
+    space.kube.wait("pod/fake-hub", "condition=Ready", space.name, 60)
+    return f"http://fake-hub.{space.name}.svc"
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def store(space: Space, hub: str) -> str:
         "ROOT_SECRET_KEY": KEYS["AWS_SECRET_ACCESS_KEY"],
     }
     server = pod(
-        "s3",
+        "versitygw",
         image,
         ["/versitygw", "--port", ":7070", "posix", "/data"],
         env=access,
@@ -78,7 +78,7 @@ def store(space: Space, hub: str) -> str:
         "imagePullPolicy": "Never",
         "readinessProbe": {"tcpSocket": {"port": 7070}},
     }
-    url = f"http://s3.{space.name}.svc"
+    url = f"http://versitygw.{space.name}.svc"
     upload = pod(
         "upload",
         space.stage.images["modelops"],
@@ -86,8 +86,8 @@ def store(space: Space, hub: str) -> str:
         env={**KEYS, "AWS_ENDPOINT_URL": url},
         mounts={**MODELS, "/story": {"configMap": {"name": "story"}}},
     )
-    space.kube.apply([server, service("s3", 7070)], namespace=space.name)
-    space.kube.wait("pod/s3", "condition=Ready", space.name, 60)
+    space.kube.apply([server, service("versitygw", 7070)], namespace=space.name)
+    space.kube.wait("pod/versitygw", "condition=Ready", space.name, 60)
     space.kube.apply([upload, _secret("store-keys", KEYS)], namespace=space.name)
     space.kube.wait("pod/upload", "jsonpath={.status.phase}=Succeeded", space.name, 60)
     return url
@@ -113,7 +113,7 @@ def test_a_hub_model_shows_progress_and_downloads_once(space: Space, hub: str) -
     space.until_ready("hub", 400)
     served = [
         json.loads(line)
-        for line in space.kube.run("logs", "hub", "-n", space.name).splitlines()
+        for line in space.kube.run("logs", "fake-hub", "-n", space.name).splitlines()
         if line.startswith("{")
     ]
     sent = [s for s in served if s["path"].endswith("model.safetensors") and s["sent"]]

@@ -15,7 +15,12 @@ BASE = (
     "--shutdown-timeout=60"
 )
 CASES: dict[str, tuple[dict[str, Any], Device, int, str]] = {
-    "on CPU": ({}, "cpu", 0, "--load-format=safetensors --enforce-eager"),
+    "on CPU": (
+        {},
+        "cpu",
+        0,
+        "--load-format=safetensors --enforce-eager --distributed-executor-backend=uni",
+    ),
     "on one GPU": ({}, "gpu", 1, "--load-format=safetensors"),
     "on four GPUs": ({}, "gpu", 4, "--load-format=safetensors --tensor-parallel-size=4"),
     "pickle": ({"model": {"formats": "AllowPickle"}}, "gpu", 1, ""),
@@ -91,3 +96,12 @@ def test_flags_that_are_set_cannot_be_given_twice() -> None:
 def test_last_words_have_a_meaning(line: str, reason: str) -> None:
     """The first hint that matches vLLM's words has the right reason."""
     assert next(h.reason for h in HINTS if re.search(h.pattern, line)) == reason
+
+
+@pytest.mark.parametrize(
+    ("cpu", "threads"), [("8", "8"), ("500m", None), ("1", None), (None, None)]
+)
+def test_whole_cpus_are_the_engines_threads(cpu: str | None, threads: str | None) -> None:
+    """An engine on CPU runs as many threads as CPUs were asked for, if more than one was."""
+    spec = {"resources": {"cpu": cpu}} if cpu else {}
+    assert command(workload(spec, "cpu", 0)).env.get("OMP_NUM_THREADS") == threads

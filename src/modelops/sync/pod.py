@@ -26,7 +26,7 @@ STARTUP_PERIOD_SECONDS: Final = 1
 REVISION_LABEL: Final = f"{GROUP}/revision"
 """On every pod: tells the replicas of the current template from those of earlier ones."""
 
-EXIT_SECONDS: Final = 10
+EXIT_SECONDS: Final = 15
 """Time for an engine that has drained to end by itself before it is killed."""
 
 FETCHER: Final = "weights"

@@ -39,13 +39,25 @@ def _context(workload: Workload) -> tuple[str, ...]:
 
 def _device(workload: Workload) -> tuple[str, ...]:
     if workload.device == "cpu":
-        return ("--enforce-eager",)
+        return ("--enforce-eager", "--distributed-executor-backend=uni")
     return (f"--tensor-parallel-size={workload.accelerators}",) if workload.accelerators > 1 else ()
 
 
 def _env(workload: Workload) -> dict[str, str]:
     quiet = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-    return quiet | ({"VLLM_CPU_KVCACHE_SPACE": "1"} if workload.device == "cpu" else {})
+    return quiet | (_cpu_env(workload) if workload.device == "cpu" else {})
+
+
+def _cpu_env(workload: Workload) -> dict[str, str]:
+    """Return what makes one process of the engine: on CPU that starts in half the time."""
+    cpu = workload.spec.resources.cpu or ""
+    threads = {"OMP_NUM_THREADS": cpu} if cpu.isdigit() and int(cpu) > 1 else {}
+    return {
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+        "VLLM_WORKER_SHUTDOWN_TIMEOUT_SECONDS": "1",
+        **threads,
+    }
 
 
 HINTS: Final = (
@@ -114,6 +126,7 @@ RUNTIME: Final = Runtime(
         "--trust-remote-code",
         "--max-model-len",
         "--tensor-parallel-size",
+        "--distributed-executor-backend",
         "-tp",
     ),
     cpu={"cpu": "500m", "gpu": "2"},

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +34,11 @@ class Kube:
         """Return what helm prints for these arguments; raises KubeError with its complaint."""
         return self._call([self.helm, *self._cluster("--kube-context"), *args], None, timeout)
 
-    def apply(self, manifest: Manifest | list[Manifest], *, namespace: str | None = None) -> str:
+    def apply(
+        self, given: Manifest | Sequence[Manifest], *, namespace: str | None = None
+    ) -> str:
         """Apply one manifest or several; kubectl's strict validation refuses unknown fields."""
-        listed = manifest if isinstance(manifest, list) else [manifest]
+        listed = [given] if isinstance(given, Mapping) else list(given)
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": listed})
         return self.run("apply", *_in(namespace), "-f", "-", stdin=text)
 

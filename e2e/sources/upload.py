@@ -2,10 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from botocore.session import get_session
 
-client = get_session().create_client(
+client: Any = get_session().create_client(
     "s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"], region_name="us-east-1"
 )
 client.create_bucket(Bucket="zoo")

@@ -68,6 +68,13 @@ class Api:
         """Close the connections."""
         self._client.close()
 
+    def answers(self) -> bool:
+        """Tell whether the API server answers."""
+        try:
+            return self.find("Namespace", None, "default") is not None
+        except httpx.TransportError:
+            return False
+
     def raw(
         self,
         method: str,

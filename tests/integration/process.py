@@ -73,8 +73,16 @@ class OperatorProcess:
     @property
     def leads(self) -> bool:
         """Whether this operator leads."""
+        return self._says("modelops_leader 1.0")
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether this operator waits for the leadership."""
+        return self._says("modelops_leader 0.0")
+
+    def _says(self, line: str) -> bool:
         try:
-            return "modelops_leader 1.0" in self.scrape()
+            return line in self.scrape()
         except httpx.TransportError:
             return False
 

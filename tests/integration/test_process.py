@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +11,7 @@ from e2e.cluster.apiserver import ControlPlane
 from integration import play
 from integration.api import Api
 from integration.conftest import Start, install_crds, text_model
-from integration.process import OperatorProcess, eventually
+from integration.process import eventually
 from integration.verdict import converged, reaches
 from modelops.api.crd import crd
 from modelops.api.kinds import KINDS
@@ -124,38 +123,12 @@ def test_an_api_server_that_comes_back_is_worked_with(
         eventually(lambda: operator.said("does not answer"), what="it notices the outage")
     finally:
         control_plane.start_apiserver()
-    eventually(lambda: answers(api), what="the API server is back")
+    eventually(api.answers, what="the API server is back")
     api.create(text_model(namespace, "second"))
     eventually(lambda: api.find("Deployment", namespace, "second"), what="the second is served")
     api.delete("Service", namespace, "chat")
     eventually(lambda: api.find("Service", namespace, "chat"), what="the Service is made again")
     assert operator.terminate() == 0
-
-
-def answers(api: Api) -> bool:
-    """Tell whether the API server answers."""
-    try:
-        return api.find("Namespace", None, "default") is not None
-    except httpx.TransportError:
-        return False
-
-
-def test_an_operator_that_cannot_renew_its_lease_ends_and_can_be_restarted(
-    api: Api, namespace: str, start: Start, control_plane: ControlPlane
-) -> None:
-    """An outage longer than the lease ends the process with 1; its successor takes over."""
-    operator = start(IDENTITY="pod", LEASE_SECONDS="5").ready()
-    control_plane.stop_apiserver()
-    try:
-        assert operator.wait(20) == 1
-        successor = start(IDENTITY="pod", LEASE_SECONDS="15")
-        eventually(lambda: successor.said("does not answer"), what="it waits for the API server")
-    finally:
-        control_plane.start_apiserver()
-    eventually(lambda: answers(api), what="the API server is back")
-    successor.ready()
-    api.create(text_model(namespace))
-    converged(api, namespace)
 
 
 def test_a_child_that_goes_missing_is_made_again(api: Api, namespace: str, start: Start) -> None:
@@ -170,18 +143,6 @@ def test_a_child_that_goes_missing_is_made_again(api: Api, namespace: str, start
     eventually(lambda: api.find("Service", namespace, "chat"), what="the Service is back")
 
 
-def test_a_stop_is_quick_and_gives_the_lease_up(api: Api, namespace: str, start: Start) -> None:
-    """SIGTERM ends the operator with 0 within 10 seconds, and nobody holds the lease then."""
-    operator = start().ready()
-    api.create(text_model(namespace))
-    converged(api, namespace)
-    began = time.monotonic()
-    assert operator.terminate() == 0
-    assert time.monotonic() - began < 10
-    lease = api.get("Lease", namespace, "modelops-operator")
-    assert lease["spec"]["holderIdentity"] == ""
-
-
 def test_a_stop_lets_a_pass_finish(api: Api, namespace: str, start: Start) -> None:
     """A pass that is under way when SIGTERM comes writes what it has to write."""
     operator = start().ready()
@@ -191,40 +152,6 @@ def test_a_stop_lets_a_pass_finish(api: Api, namespace: str, start: Start) -> No
         operator._process.send_signal(signal.SIGTERM)  # noqa: SLF001
         eventually(lambda: api.find("Lease", namespace, "modelops-operator"))
     assert operator.wait(10) == 0
-
-
-def test_of_two_operators_one_leads(api: Api, namespace: str, start: Start) -> None:
-    """The second stands by, alive, does nothing, and takes over when the first stops."""
-    first = start(IDENTITY="first").ready()
-    second = start(IDENTITY="second")
-    eventually(lambda: "modelops_leader 0.0" in probe(second), what="the second stands by")
-    api.create(text_model(namespace))
-    converged(api, namespace)
-    assert not second.leads
-    assert second.probe().text == "ok"
-    assert second.passes == 0
-    assert first.terminate() == 0
-    second.ready()
-    api.create(text_model(namespace, "next"))
-    eventually(lambda: api.find("Deployment", namespace, "next"), what="the second serves")
-
-
-def probe(operator: OperatorProcess) -> str:
-    """Return the metrics, empty while nobody listens."""
-    try:
-        return operator.scrape()
-    except httpx.TransportError:
-        return ""
-
-
-def test_a_standby_stops_at_once(start: Start) -> None:
-    """SIGTERM ends an operator that waits for the leadership, with 0."""
-    start().ready()
-    second = start()
-    eventually(lambda: "modelops_leader 0.0" in probe(second), what="the second stands by")
-    began = time.monotonic()
-    assert second.terminate() == 0
-    assert time.monotonic() - began < 5
 
 
 def test_only_the_chosen_namespaces_are_looked_at(api: Api, namespace: str, start: Start) -> None:

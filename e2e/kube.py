@@ -34,9 +34,7 @@ class Kube:
         """Return what helm prints for these arguments; raises KubeError with its complaint."""
         return self._call([self.helm, *self._cluster("--kube-context"), *args], None, timeout)
 
-    def apply(
-        self, given: Manifest | Sequence[Manifest], *, namespace: str | None = None
-    ) -> str:
+    def apply(self, given: Manifest | Sequence[Manifest], *, namespace: str | None = None) -> str:
         """Apply one manifest or several; kubectl's strict validation refuses unknown fields."""
         listed = [given] if isinstance(given, Mapping) else list(given)
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": listed})

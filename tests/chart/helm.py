@@ -2,7 +2,9 @@
 
 import subprocess
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,8 +42,8 @@ class Helm:
         return self._run("template", "modelops", str(chart), f"--namespace={NAMESPACE}", *options)
 
     def objects(self, *options: str) -> list[Manifest]:
-        """Return the chart's objects."""
-        return [found for found in yaml.safe_load_all(self.text(*options)) if found]
+        """Return the chart's objects; the same options are rendered once."""
+        return deepcopy(_objects(self, *options))
 
     def _run(self, *command: str) -> str:
         done = subprocess.run(
@@ -50,6 +52,12 @@ class Helm:
         if done.returncode:
             raise HelmError(done.stderr + done.stdout)
         return done.stdout
+
+
+@cache
+def _objects(helm: Helm, *options: str) -> list[Manifest]:
+    rendered = helm.text(*options)
+    return [found for found in yaml.load_all(rendered, yaml.CSafeLoader) if found]
 
 
 class HelmError(Exception):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,18 +53,27 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[gateway.Gateway
         yield running
 
 
+@pytest.fixture(scope="module")
+def client(server: gateway.Gateway) -> Iterator[Any]:
+    """A client with all rights; to make one takes longer than what it is asked for."""
+    session = get_session()
+    session.set_credentials(server.access_key, server.secret_key)
+    with closing(session.create_client("s3", "us-east-1", endpoint_url=server.url)) as made:
+        yield made
+
+
 @pytest.fixture
-def bucket(server: gateway.Gateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+def bucket(
+    server: gateway.Gateway, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bucket]:
     """An empty bucket; the environment holds the server's address and credentials."""
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    client = get_session().create_client("s3", region_name="us-east-1")
     client.create_bucket(Bucket="models")
     yield Bucket(client)
     for each in client.list_objects_v2(Bucket="models").get("Contents", ()):
         client.delete_object(Bucket="models", Key=each["Key"])
     client.delete_bucket(Bucket="models")
-    client.close()
 
 
 @pytest.fixture

@@ -14,10 +14,15 @@ from chart.helm import CHART, NAMESPACE, Helm
 from chart.test_security import BAD, GOOD, changed
 from chart.tools import binaries
 from e2e.cluster.apiserver import ControlPlane
+from integration.api import Api, Refusal
 from modelops.api.base import API_VERSION
 from modelops.api.kinds import KINDS
 
-SUBJECT = f"--as=system:serviceaccount:{NAMESPACE}:modelops-operator"
+OPERATOR = {
+    "Impersonate-User": f"system:serviceaccount:{NAMESPACE}:modelops-operator",
+    "Impersonate-Group": f"system:serviceaccounts:{NAMESPACE}",
+}
+REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 VARIANTS = {
     "default": (),
     "several": ("--set=operator.replicas=3",),
@@ -63,7 +68,7 @@ class Release:
 
 
 @pytest.fixture(scope="module")
-def release(control_plane: ControlPlane, api: object) -> Iterator[Release]:  # noqa: ARG001
+def release(control_plane: ControlPlane, api: Api) -> Iterator[Release]:  # noqa: ARG001
     """The chart, installed over CRDs that were there before."""
     found = Release(Path(control_plane.kubeconfig))
     found.upgrade()
@@ -93,34 +98,46 @@ def test_only_changed_values_roll_the_operator(release: Release) -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "answer"),
+    ("verb", "what", "namespace", "allowed"),
     [
-        (("list", "textmodels", "--all-namespaces"), "yes"),
-        (("patch", "textmodels", "--subresource=status", "--namespace=default"), "yes"),
-        (("patch", "textmodels", "--namespace=default"), "no"),
-        (("create", "deployments.apps", "--namespace=default"), "yes"),
-        (("get", "secrets", "--namespace=default"), "no"),
-        (("get", "secrets", f"--namespace={NAMESPACE}"), "no"),
-        (("watch", "pods", "--all-namespaces"), "no"),
-        (("get", "pods", "--subresource=log", "--namespace=default"), "yes"),
-        (("update", "leases.coordination.k8s.io/modelops-operator", f"-n={NAMESPACE}"), "yes"),
-        (("update", "leases.coordination.k8s.io/another", f"-n={NAMESPACE}"), "no"),
-        (("get", "leases.coordination.k8s.io/modelops-operator", "-n=default"), "no"),
-        (("create", "pods", "--namespace=default"), "no"),
-        (("delete", "namespaces"), "no"),
-        (("impersonate", "users"), "no"),
+        ("list", "modelops.dev/textmodels", "", True),
+        ("patch", "modelops.dev/textmodels/status", "default", True),
+        ("patch", "modelops.dev/textmodels", "default", False),
+        ("create", "apps/deployments", "default", True),
+        ("get", "/secrets", "default", False),
+        ("get", "/secrets", NAMESPACE, False),
+        ("watch", "/pods", "", False),
+        ("get", "/pods/log", "default", True),
+        ("update", "coordination.k8s.io/leases:modelops-operator", NAMESPACE, True),
+        ("update", "coordination.k8s.io/leases:another", NAMESPACE, False),
+        ("get", "coordination.k8s.io/leases:modelops-operator", "default", False),
+        ("create", "/pods", "default", False),
+        ("delete", "/namespaces", "", False),
+        ("impersonate", "/users", "", False),
     ],
 )
+@pytest.mark.usefixtures("release")
 def test_the_operator_may_what_it_needs(
-    release: Release, question: tuple[str, ...], answer: str
+    api: Api,
+    verb: str,
+    what: str,
+    namespace: str,
+    allowed: bool,  # noqa: FBT001
 ) -> None:
     """The API server's own authorizer grants the operator its rights and no others."""
-    # kubectl exits with 1 when the answer is no.
-    command = ["auth", "can-i", *question, SUBJECT, f"--kubeconfig={release.kubeconfig}"]
-    asked = subprocess.run(
-        [str(binaries() / "kubectl"), *command], check=False, capture_output=True, text=True
-    )
-    assert asked.stdout.strip() == answer, asked.stderr
+    path, _, name = what.partition(":")
+    group, resource, subresource = (*path.split("/"), "")[:3]
+    asked = {
+        "verb": verb,
+        "group": group,
+        "resource": resource,
+        "subresource": subresource,
+        "namespace": namespace,
+        "name": name,
+    }
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+    body = {**review, "spec": {"resourceAttributes": asked}}
+    assert api.raw("POST", REVIEW, body, headers=OPERATOR)["status"]["allowed"] == allowed
 
 
 def test_models_survive_an_uninstall(release: Release, namespace: str) -> None:
@@ -150,27 +167,20 @@ def restricted(release: Release) -> str:
     return name
 
 
-def admitted(release: Release, namespace: str, template: Mapping[str, Any]) -> tuple[bool, str]:
-    """Return whether the API server would let a pod in, and its words."""
+def admit(api: Api, namespace: str, template: Mapping[str, Any]) -> None:
+    """Ask the API server to let a pod in, for nothing; raises Refusal with its words."""
     whole = deepcopy(dict(template))
     for container in (*whole["spec"]["containers"], *whole["spec"].get("initContainers", [])):
         container.setdefault("image", "example.com/image:1")
-    meta = {"name": "one", "annotations": whole.get("metadata", {}).get("annotations", {})}
+    annotations = whole.get("metadata", {}).get("annotations", {})
+    meta = {"name": "one", "namespace": namespace, "annotations": annotations}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": whole["spec"]}
-    asked = subprocess.run(
-        [
-            str(binaries() / "kubectl"), f"--kubeconfig={release.kubeconfig}", "create",
-            f"--namespace={namespace}", "--dry-run=server", "--filename=-",
-        ],
-        check=False,
-        capture_output=True,
-        text=True,
-        input=json.dumps(pod),
-    )  # fmt: skip
-    return asked.returncode == 0, asked.stderr
+    api.create(pod, params={"dryRun": "All"})
 
 
-def test_the_api_server_lets_a_restricted_pod_in(release: Release, restricted: str) -> None:
+def test_the_api_server_lets_a_restricted_pod_in(
+    api: Api, release: Release, restricted: str
+) -> None:
     """The pod that our own check takes for restricted is let in, and so is the operator's."""
     ours = json.loads(
         release.kubectl("get", "deployment", "modelops-operator", f"-n={NAMESPACE}", "-ojson")
@@ -179,14 +189,12 @@ def test_the_api_server_lets_a_restricted_pod_in(release: Release, restricted: s
     for name in ("serviceAccount", "serviceAccountName"):
         template["spec"].pop(name, None)
     for pod in (GOOD, template):
-        let_in, words = admitted(release, restricted, pod)
-        assert let_in, words
+        admit(api, restricted, pod)
 
 
 @pytest.mark.parametrize("fault", BAD)
-def test_the_api_server_refuses_what_our_check_finds(
-    release: Release, restricted: str, fault: str
-) -> None:
+def test_the_api_server_refuses_what_our_check_finds(api: Api, restricted: str, fault: str) -> None:
     """Each fault that our check finds is one for which the API server keeps the pod out."""
     ((path, value),) = BAD[fault].items()
-    assert not admitted(release, restricted, changed(GOOD, path, value))[0]
+    with pytest.raises(Refusal, match="violates PodSecurity|is invalid"):
+        admit(api, restricted, changed(GOOD, path, value))

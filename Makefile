@@ -35,7 +35,7 @@ lint: install ## Style, types, architecture
 
 .PHONY: test-fast
 test-fast: lint ## The inner loop: lint and all tests that need no cluster
-	$(PY) -m pytest tests -m "not slow" --ignore tests/integration -n 2 -q
+	$(PY) -m pytest tests -m "not slow" --ignore tests/integration -n 2 --dist loadfile -q
 
 .PHONY: test
 test: install ## Everything: lint, unit, integration on a real apiserver, e2e on a real cluster

@@ -196,5 +196,5 @@ def test_the_api_server_lets_a_restricted_pod_in(
 def test_the_api_server_refuses_what_our_check_finds(api: Api, restricted: str, fault: str) -> None:
     """Each fault that our check finds is one for which the API server keeps the pod out."""
     ((path, value),) = BAD[fault].items()
-    with pytest.raises(Refusal, match="violates PodSecurity|is invalid"):
+    with pytest.raises(Refusal, match=r"violates PodSecurity|is invalid"):
         admit(api, restricted, changed(GOOD, path, value))

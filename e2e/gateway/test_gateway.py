@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 
 from e2e.keys import modelops_key, new_key
 from e2e.platform import GATEWAY, SYSTEM_NAMESPACE
 from e2e.space import Space
 
-MESSAGES = [{"role": "user", "content": "What is Kubernetes?"}]
+MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is Kubernetes?"}]
 ON = {"ignore_eos": True}
 """Random weights may have nothing to say: go on to the last token."""
 
@@ -60,6 +61,7 @@ def test_a_chat_with_the_official_client(caller: openai.OpenAI) -> None:
         model="gw-tiny", messages=MESSAGES, max_tokens=8, extra_body=ON
     )
     assert answer.choices[0].message.content
+    assert answer.usage is not None
     assert answer.usage.completion_tokens == 8
 
 

@@ -30,6 +30,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {"model": HF, "cache": {"medium": "EmptyDir", "size": "5Gi"}},
     {"model": HF, "scaling": {"minReplicas": 0}},
     {"model": HF, "rollout": {"maxSurge": 2, "drainSeconds": 5}},
+    {"model": HF, "rollout": {"strategy": "Recreate", "drainSeconds": 5}},
     {"model": HF, "text": {"contextLength": 4096}},
     {"model": HF, "podTemplate": {"spec": {"nodeSelector": {"a": "b"}}}},
 ]
@@ -80,6 +81,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"model": {"uri": "pvc://claim/path"}, "cache": {"size": "5Gi"}},
         "pvc:// weights are served in place: remove spec.cache",
     ),
+    (
+        {"model": HF, "rollout": {"strategy": "Recreate", "maxSurge": 1}},
+        "with Recreate nothing starts beside the old version: remove spec.rollout.maxSurge",
+    ),
+    ({"model": HF, "rollout": {"strategy": "Sudden"}}, 'supported values: "RollingUpdate"'),
     ({"model": HF, "rollout": {"maxSurge": 0}}, "greater than or equal to 1"),
     ({"model": HF, "rollout": {"drainSeconds": 0}}, "greater than or equal to 1"),
     ({"model": HF, "rollout": {"progressDeadlineSeconds": 1}}, "greater than or equal to 30"),
@@ -148,7 +154,7 @@ def test_the_smallest_object_gets_its_defaults(api: Api, namespace: str) -> None
     made = api.create(text_model(namespace))
     assert made["spec"]["scaling"] == {"minReplicas": 1}
     assert made["spec"]["model"]["formats"] == "SafetensorsOnly"
-    assert made["spec"]["rollout"]["maxSurge"] == 1
+    assert made["spec"]["rollout"]["strategy"] == "RollingUpdate"
     assert made["status"] == {"observedGeneration": -1}
 
 

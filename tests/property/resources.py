@@ -68,6 +68,7 @@ cache = objects(
 )
 scaling = st.sampled_from([{}, {"minReplicas": 0}, {"minReplicas": 1}, {"minReplicas": 3}])
 rollout = objects(
+    strategy=st.sampled_from(["RollingUpdate", "Recreate"]),
     maxSurge=st.integers(1, 3),
     drainSeconds=st.integers(1, 99),
     progressDeadlineSeconds=st.integers(30, 99),

@@ -302,3 +302,11 @@ def test_a_new_weights_image_comes_with_any_other_change() -> None:
     for template in (_template(changed, serving, newer), _template(model(), failing, newer)):
         (weights,) = template["spec"]["initContainers"]
         assert weights["image"] == newer["modelops"]
+
+
+def test_a_version_can_take_the_place_of_the_one_before() -> None:
+    """With Recreate the Deployment asks for no surge: the old replicas go before the new come."""
+    strategy = manifests(model(rollout={"strategy": "Recreate"}))["Deployment"]["spec"]["strategy"]
+    assert strategy == {"type": "Recreate"}
+    rolling = manifests(model(rollout={"maxSurge": 3}))["Deployment"]["spec"]["strategy"]
+    assert rolling["rollingUpdate"] == {"maxSurge": 3, "maxUnavailable": 0}

@@ -102,6 +102,16 @@ CASES = {
             "spec.resources.memory"
         ),
     ),
+    "the old version holds the room": (
+        world(NO_GPU, old=(running(),)),
+        "Unschedulable",
+        (
+            "0 of 1 replica; no node fits (0/2 nodes are available: 2 Insufficient "
+            "nvidia.com/gpu): add such a node, free one, or lower spec.resources; or set "
+            "spec.rollout.strategy to Recreate, which stops the previous version first; the "
+            "previous version goes on serving with 1 replica"
+        ),
+    ),
     "the new version fails, the old one serves": (
         world(OOM, old=(running(),)),
         "OutOfMemory",

@@ -214,12 +214,26 @@ class Scaling(ApiModel):
 class Rollout(ApiModel):
     """How a new version takes over from the old one."""
 
-    max_surge: int = Field(
-        1,
+    model_config = rules(
+        rule(
+            "self.strategy == 'RollingUpdate' || !has(self.maxSurge)",
+            "with Recreate nothing starts beside the old version: remove spec.rollout.maxSurge",
+        ),
+    )
+
+    strategy: Literal["RollingUpdate", "Recreate"] = Field(
+        "RollingUpdate",
+        description="RollingUpdate starts the new version beside the old one, which serves until "
+        "the new one is ready. Recreate stops the old version first, and nothing serves in "
+        "between: for a cluster whose accelerators have no room for both.",
+    )
+    max_surge: int | None = Field(
+        None,
         ge=1,
         le=100,
-        description="How many replicas of the new version start beside the old ones. The old "
-        "version gives way only to replicas that are ready, so that no request is lost.",
+        description="How many replicas of the new version start beside the old ones; 1 unless "
+        "given. The old version gives way only to replicas that are ready, so that no request is "
+        "lost.",
     )
     drain_seconds: int = Field(
         60,
@@ -232,7 +246,7 @@ class Rollout(ApiModel):
         ge=30,
         le=86400,
         description="How long a new version may take to become ready before it counts as failed. "
-        "The previous version goes on serving.",
+        "With RollingUpdate the previous version goes on serving.",
     )
 
 

@@ -41,7 +41,8 @@ def _weights(observed: Observed, plan: Plan) -> str:
 
 def _rollout(plan: Plan) -> str:
     rollout = plan.spec.rollout
-    return (
-        f"{rollout.max_surge} new beside the old, which leave when the new are ready and get "
-        f"{rollout.drain_seconds} s to finish"
-    )
+    finish = f"{rollout.drain_seconds} s to finish"
+    if rollout.strategy == "Recreate":
+        return f"the old leave first and get {finish}; nothing serves until the new are ready"
+    new = f"{rollout.max_surge or 1} new beside the old"
+    return f"{new}, which leave when the new are ready and get {finish}"

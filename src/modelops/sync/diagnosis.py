@@ -8,6 +8,8 @@ from modelops.runtimes.runtime import Hint, Runtime
 from modelops.sync.cause import Cause, short
 from modelops.sync.replica import Replica, said
 
+UNSCHEDULABLE: Final = "Unschedulable"
+
 _PULL_FAILURES: Final = frozenset(
     {
         "ErrImageNeverPull",
@@ -75,7 +77,7 @@ def _unschedulable(replica: Replica, _: Runtime) -> Cause | None:
         )
     why = re.sub(_PREEMPTION, "", message, flags=re.DOTALL).rstrip(". ")
     return _without_claim(message) or Cause(
-        "Unschedulable",
+        UNSCHEDULABLE,
         f"no node fits ({short(why)})",
         "add such a node, free one, or lower spec.resources",
         passing=True,

@@ -1,10 +1,10 @@
 """What the observed children and pods amount to, gathered once for every condition."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from modelops.sync.cause import Cause, short
-from modelops.sync.diagnosis import diagnose
+from modelops.sync.diagnosis import UNSCHEDULABLE, diagnose
 from modelops.sync.observed import DEPLOYMENT, Manifest, Observed
 from modelops.sync.plan import Plan
 from modelops.sync.pod import REVISION_LABEL
@@ -62,6 +62,7 @@ def gather(observed: Observed, plan: Plan, revision: str, now: datetime) -> Fact
     current = tuple(r for r in replicas if r.revision == revision and not r.leaving)
     previous = tuple(r for r in replicas if r.revision != revision and not r.leaving)
     causes = (diagnose(r, plan.runtime) for r in (*current, *_lost(replicas, revision, now)))
+    cause = _refused(deployment) or next((cause for cause in causes if cause), None)
     return Facts(
         wanted=plan.replicas,
         existing=int(_status(deployment).get("replicas", 0)),
@@ -72,7 +73,7 @@ def gather(observed: Observed, plan: Plan, revision: str, now: datetime) -> Fact
         scaled=deployment is not None and deployment["spec"].get("replicas") == plan.replicas,
         settled=_settled(deployment, plan.replicas),
         timed_out=_timed_out(deployment),
-        cause=_refused(deployment) or next((cause for cause in causes if cause), None),
+        cause=_held_up(cause) if cause and previous else cause,
         crashing=next((r for r in current if r.looping(now)), None),
     )
 
@@ -116,6 +117,14 @@ def _timed_out(deployment: Manifest | None) -> bool:
 def _condition(deployment: Manifest | None, kind: str) -> Manifest:
     conditions = _status(deployment).get("conditions") or []
     return next((c for c in conditions if c["type"] == kind), {})
+
+
+def _held_up(cause: Cause) -> Cause:
+    """Return the cause with the way out when the room is what the previous version takes."""
+    if cause.reason != UNSCHEDULABLE:
+        return cause
+    way_out = "set spec.rollout.strategy to Recreate, which stops the previous version first"
+    return replace(cause, action=f"{cause.action}; or {way_out}")
 
 
 def _refused(deployment: Manifest | None) -> Cause | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from modelops.api.base import API_VERSION
+from modelops.api.parts import Rollout
 from modelops.sync.observed import BUDGET, CLAIM, DEPLOYMENT, SERVICE, ChildType, Observed, labels
 from modelops.sync.plan import Plan
 from modelops.sync.pod import pod_template
@@ -61,14 +62,16 @@ def _deployment(observed: Observed, plan: Plan) -> dict[str, Any]:
     rollout = plan.spec.rollout
     return {
         "selector": {"matchLabels": labels(observed.kind, observed.name)},
-        "strategy": {
-            "type": "RollingUpdate",
-            "rollingUpdate": {"maxSurge": rollout.max_surge, "maxUnavailable": 0},
-        },
+        "strategy": _strategy(rollout),
         "progressDeadlineSeconds": rollout.progress_deadline_seconds,
         "revisionHistoryLimit": 3,
         "template": pod_template(observed, plan, _all_labels(observed, plan)),
     }
+
+
+def _strategy(rollout: Rollout) -> dict[str, Any]:
+    surge = {"rollingUpdate": {"maxSurge": rollout.max_surge or 1, "maxUnavailable": 0}}
+    return {"type": rollout.strategy, **(surge if rollout.strategy == "RollingUpdate" else {})}
 
 
 def _budget(observed: Observed, _: Plan) -> dict[str, Any]:

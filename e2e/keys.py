@@ -36,11 +36,20 @@ def new_key(kube: Kube, tenant: str, models: str) -> str:
     return modelops_key(kube, "create", "--tenant", tenant, "--models", models, "--expires", "1d")
 
 
+def takes(url: str, key: str, model: str) -> bool:
+    """Tell whether the gateway offers a model to a key."""
+    return _asked(url, key, model).is_success
+
+
+def _asked(url: str, key: str, model: str) -> httpx.Response:
+    return httpx.get(f"{url}/v1/models/{model}", headers=bearer(key))
+
+
 def until_taken(url: str, key: str, model: str, seconds: float = 30) -> None:
     """Wait until the gateway offers a model to a key; raises TimeoutError with its last answer."""
     deadline = time.monotonic() + seconds
     while True:
-        answer = httpx.get(f"{url}/v1/models/{model}", headers=bearer(key))
+        answer = _asked(url, key, model)
         if answer.is_success:
             return
         if time.monotonic() > deadline:

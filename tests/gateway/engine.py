@@ -32,7 +32,7 @@ class Engine:
         self.loop.call_soon_threadsafe(self.gate.put_nowait, None)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Echo the body; with `stream`, send events."""
+        """Echo the body; with `stream`, send events, and break off before the one that `dies`."""
         self.requests.append((request.method, request.path, dict(request.headers)))
         body = json.loads(await request.read() or b"{}")
         try:
@@ -47,6 +47,9 @@ class Engine:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         for number in range(EVENTS):
+            if body.get("dies") == number:
+                assert request.transport
+                request.transport.abort()
             if body.get("gated"):
                 await self.gate.get()
             await response.write(f'data: {{"n": {number}}}\n\n'.encode())

@@ -17,7 +17,7 @@ import httpx
 from modelops.gateway.files import publish, published
 from modelops.gateway.keys import KeyRecord, SigningKey
 from modelops.gateway.render import BOOTSTRAP, render
-from modelops.gateway.snapshot import Front, Snapshot
+from modelops.gateway.snapshot import Front, Snapshot, Tls
 
 START_SECONDS = 15.0
 LIMITS = frozenset({3, 100_000})
@@ -61,7 +61,8 @@ class Gateway:
     @property
     def url(self) -> str:
         """Where callers reach it."""
-        return f"http://127.0.0.1:{self.front.port}"
+        scheme = "https" if self.front.tls else "http"
+        return f"{scheme}://127.0.0.1:{self.front.port}"
 
     def serve(self, **changes: Any) -> None:
         """Publish a changed snapshot, as the control process does."""
@@ -92,11 +93,11 @@ class Gateway:
 
 
 @contextmanager
-def gateway(folder: Path) -> Iterator[Gateway]:
+def gateway(folder: Path, tls: Tls | None = None) -> Iterator[Gateway]:
     """Run an Envoy that serves an empty snapshot at first."""
     port, admin, metrics = free_ports(3)
     small = {"largest_body": 2**20, "headers_seconds": 1, "upload_seconds": 2}
-    front = Front(str(folder), "127.0.0.1", port, admin, metrics, **small)
+    front = Front(str(folder), "127.0.0.1", port, admin, metrics, tls=tls, **small)
     made = Gateway(front, SigningKey.generate())
     made.serve(public_keys=(made.signing.public,), key_limits=LIMITS)
     command = [str(binary()), "-c", str(folder / BOOTSTRAP), "--concurrency", "1"]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.certificates import certificate
 from gateway.conftest import model
 from gateway.proxy import binary
 from modelops.gateway.files import publish, published
@@ -80,19 +81,10 @@ def test_envoy_takes_the_bootstrap(tmp_path: Path, tls: str) -> None:
     front = replace(FRONT, folder=str(tmp_path), tls=Tls(str(tmp_path)) if tls == "tls" else None)
     publish(tmp_path, render(SNAPSHOT, front), {})
     if front.tls:
-        certificate(tmp_path)
+        certificate(tmp_path, "gateway")
     command = [str(binary()), "--mode", "validate", "-c", str(tmp_path / BOOTSTRAP)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def certificate(folder: Path) -> None:
-    """Make a certificate as cert-manager would put it into a Secret."""
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-subj", "/CN=gateway", "-keyout", "tls.key", "-out", "tls.crt"],
-        cwd=folder, check=True, capture_output=True,
-    )  # fmt: skip
 
 
 def test_only_what_changed_is_written(tmp_path: Path) -> None:

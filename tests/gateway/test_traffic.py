@@ -149,6 +149,29 @@ def test_a_caller_that_leaves_frees_the_engine(front: Gateway, fake: Engine) -> 
     assert fake.cancelled.get(timeout=2) == "/v1/chat/completions"
 
 
+def test_a_stream_that_breaks_does_not_look_whole(front: Gateway) -> None:
+    """When an engine dies in the middle the client gets an error and not a short answer."""
+    body = CHAT | {"stream": True, "dies": 2}
+    with (
+        front.client(front.key("*")) as client,
+        pytest.raises(httpx.RemoteProtocolError),
+        client.stream("POST", "/v1/chat/completions", json=body) as answer,
+    ):
+        assert len(list(answer.iter_lines())) < EVENTS
+
+
+def test_a_model_whose_replicas_all_died_is_unavailable(front: Gateway) -> None:
+    """Nobody waits long for replicas that are gone: 503, with the time to try again."""
+    with engine() as brief:
+        port = brief.port
+    front.serve(models=(model("gone", port),))
+    with front.client(front.key("*")) as client:
+        until(lambda: client.get("/v1/models/gone").status_code == 200, 2)
+        answer = client.post("/v1/completions", json={"model": "gone"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "model_unavailable")
+    assert answer.elapsed.total_seconds() < 5
+
+
 def test_a_change_is_live_within_a_second_and_drops_no_stream(front: Gateway, fake: Engine) -> None:
     """Models come, move and go, keys are revoked: the open stream goes on to its end."""
     body = CHAT | {"stream": True, "gated": True}

@@ -7,10 +7,11 @@ from modelops.gateway.access import CLAIMS, KEY_ID
 from modelops.gateway.answers import BODY
 from modelops.gateway.listing import listing
 from modelops.gateway.routes import JSON_TYPE, MODEL, NAMED, ROUTES
-from modelops.gateway.snapshot import Front
+from modelops.gateway.snapshot import Front, Tls
 from modelops.gateway.typed import FILTERS, PREFIX, Json, extension, file_source, typed
 
 MANAGER: Final = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+CERTIFICATE: Final = "certificate"
 MOST_HEADERS: Final = 100
 HEADERS_KIB: Final = 32
 STREAMS: Final = 1000
@@ -32,15 +33,24 @@ def listener(front: Front) -> Json:
 def _tls(front: Front) -> Json:
     if front.tls is None:
         return {}
-    folder = front.tls.folder
-    pair = {
-        "certificate_chain": {"filename": f"{folder}/tls.crt"},
-        "private_key": {"filename": f"{folder}/tls.key"},
-        "watched_directory": {"path": folder},
-    }
-    context = {"alpn_protocols": ["h2", "http/1.1"], "tls_certificates": [pair]}
+    secret = {"name": CERTIFICATE, "sds_config": file_source(f"{front.folder}/{CERTIFICATE}.json")}
+    context = {"alpn_protocols": ["h2", "http/1.1"], "tls_certificate_sds_secret_configs": [secret]}
     kind = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
     return {"transport_socket": extension("tls", kind, common_tls_context=context)}
+
+
+def certificate(tls: Tls) -> Json:
+    """Return where the certificate is; it is read anew whenever its folder changes.
+
+    That is so for a certificate that is discovered, and not for one in the listener itself.
+    """
+    pair = {
+        "certificate_chain": {"filename": f"{tls.folder}/tls.crt"},
+        "private_key": {"filename": f"{tls.folder}/tls.key"},
+        "watched_directory": {"path": tls.folder},
+    }
+    kind = "envoy.extensions.transport_sockets.tls.v3.Secret"
+    return typed(kind, name=CERTIFICATE, tls_certificate=pair)
 
 
 def _manager(front: Front) -> Json:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from modelops.gateway import access
 from modelops.gateway.bootstrap import bootstrap
 from modelops.gateway.clusters import cluster
+from modelops.gateway.listener import CERTIFICATE, certificate
 from modelops.gateway.routes import virtual_hosts
 from modelops.gateway.snapshot import Front, Snapshot
 from modelops.gateway.typed import discovery, typed
@@ -27,10 +28,15 @@ def render(snapshot: Snapshot, front: Front) -> dict[str, str]:
         "verifier.json": _filter("verifier", access.verifier(snapshot, front)),
         "revocation.json": _filter("revocation", access.revocation(snapshot)),
         "limits.json": _filter("limits", access.limits(snapshot, front)),
+        **_certificate(front),
         "routes.json": discovery([virtual_hosts(models)]),
         BOOTSTRAP: bootstrap(front),
     }
     return {name: _text(content) for name, content in contents.items()}
+
+
+def _certificate(front: Front) -> dict[str, Any]:
+    return {f"{CERTIFICATE}.json": discovery([certificate(front.tls)])} if front.tls else {}
 
 
 def _filter(name: str, config: Mapping[str, Any]) -> dict[str, Any]:

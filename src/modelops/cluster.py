@@ -45,6 +45,9 @@ WATCH_TIMEOUT: Final = ClientTimeout(total=None, sock_connect=10, sock_read=WATC
 PAGE: Final = 500
 """Objects in one answer of a list."""
 
+LONGEST_TAIL: Final = 65536
+"""Bytes of a log that are read; what a container prints must not fill our memory."""
+
 RECURSION_LIMIT: Final = 50_000
 """What a program that reads a cluster sets Python's limit to: the API server stores objects that
 are nested 10,000 deep, and one that cannot be read would hide all others of its list."""
@@ -207,9 +210,13 @@ class Cluster:
         }
         await self._json("delete", "DELETE", self._path(ref), options)
 
-    async def last_line(self, namespace: str, pod: str, container: str) -> str:
-        """Return the last line of a container's log, without its newline."""
-        query = urlencode({"container": container, "tailLines": "1"})
+    async def tail(
+        self, namespace: str, pod: str, container: str, lines: int, *, previous: bool = False
+    ) -> str:
+        """Return the last lines of a container's log, or of its previous run's; 64 KiB at most."""
+        chosen = {"tailLines": str(lines), "limitBytes": str(LONGEST_TAIL)}
+        run = {"previous": "true"} if previous else {}
+        query = urlencode({"container": container, **chosen, **run})
         path = f"{self._path(Ref('v1', 'Pod', namespace, pod))}/log?{query}"
         body = await self._ask("get", "GET", path, None, "application/json")
         return body.decode(errors="replace").rstrip("\n")

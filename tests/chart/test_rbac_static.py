@@ -50,12 +50,12 @@ VERBS: Final[Mapping[str, frozenset[str]]] = {
     "create": frozenset({"create"}),
     "replace": frozenset({"update"}),
     "delete": frozenset({"delete"}),
-    "last_line": frozenset({"get"}),
+    "tail": frozenset({"get"}),
 }
 CALLS: Final[Mapping[tuple[str, str], frozenset[Resource]]] = {
     ("observe", "get"): KIND | CHILD,
     ("observe", "list"): CHILD | POD,
-    ("observe", "last_line"): LOG,
+    ("observe", "tail"): LOG,
     ("loop", "apply"): CHILD,
     ("loop", "apply_status"): STATUS,
     ("loop", "create"): EVENT,

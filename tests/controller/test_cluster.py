@@ -122,13 +122,17 @@ def test_a_delete_names_the_very_object() -> None:
     assert body["propagationPolicy"] == "Foreground"
 
 
-def test_the_last_line_of_a_log_is_read() -> None:
-    """One line is asked for and comes without its newline."""
-    script = Script([c.Answer(200, b"last words\n")])
-    assert asyncio.run(c.Cluster(script).last_line("team", "chat-1", "weights")) == "last words"
-    assert script.asked[0][1] == (
-        "/api/v1/namespaces/team/pods/chat-1/log?container=weights&tailLines=1"
-    )
+def test_the_end_of_a_log_is_read() -> None:
+    """As many lines are asked for as wanted, never without a bound; no newline ends them."""
+    script = Script([c.Answer(200, b"last words\n"), c.Answer(200, b"a\nb\n")])
+    cluster = c.Cluster(script)
+    assert asyncio.run(cluster.tail("team", "chat-1", "weights", 1)) == "last words"
+    assert asyncio.run(cluster.tail("team", "chat-1", "engine", 2, previous=True)) == "a\nb"
+    log = "/api/v1/namespaces/team/pods/chat-1/log?container="
+    assert [path for _, path, *_ in script.asked] == [
+        f"{log}weights&tailLines=1&limitBytes=65536",
+        f"{log}engine&tailLines=2&limitBytes=65536&previous=true",
+    ]
 
 
 def test_every_call_is_counted_by_verb_and_resource() -> None:
@@ -144,7 +148,7 @@ def test_every_call_is_counted_by_verb_and_resource() -> None:
         await cluster.list(MODEL.api_version, MODEL.kind, None, {})
         await cluster.list("v1", "Pod", "team", {})
         await cluster.apply_status(MODEL, "u", {}, "me")
-        for verb in (cluster.get(POD), cluster.last_line("team", "chat-1", "weights")):
+        for verb in (cluster.get(POD), cluster.tail("team", "chat-1", "weights", 1)):
             with pytest.raises(c.ClusterError):
                 await verb
         await cluster.delete(POD, "u")

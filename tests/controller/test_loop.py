@@ -282,8 +282,32 @@ def test_a_log_that_tells_nothing_is_no_trouble(world: World, line: str) -> None
     assert world.condition("Ready")["reason"] == "FetchingWeights"
 
 
+def _crashed(world: World, state: dict[str, Any]) -> dict[str, Any]:
+    engine = {"name": "engine", "restartCount": 1, **state}
+    return {**_pod(world, "waiting"), "status": {"containerStatuses": [engine]}}
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_cause_that_was_said_long_before_the_end_is_found(
+    world: World,
+    again: bool,  # noqa: FBT001
+) -> None:
+    """Of a crashed engine the log is read, of the run that ended, and an error in it is told."""
+    world.model()
+    settled(world)
+    ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": "RuntimeError: see above"}}
+    state = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended}
+    world.server.put(_crashed(world, state if again else {"state": ended}), "pods")
+    said = "INFO trust_remote_code=True\nERROR torch.OutOfMemoryError: CUDA out of memory\nbye"
+    world.server.logs[f"{REF.namespace}/chat-1"] = said
+    world.run()
+    assert world.condition("Ready")["reason"] == "AcceleratorOutOfMemory"
+    (asked,) = {r for r in world.server.requests if "/log?" in r}
+    assert ("previous=true" in asked) == again
+
+
 def test_the_log_is_read_only_while_weights_are_fetched(world: World) -> None:
-    """No log is read unless a weights container runs."""
+    """No log is read unless a weights container runs or an engine has crashed."""
     world.model()
     settled(world)
     world.server.put(_pod(world, "waiting"), "pods")

@@ -10,7 +10,7 @@ from modelops.api import conditions as c
 from modelops.runtimes.runtime import Runtime
 from modelops.sync.diagnosis import diagnose
 from modelops.sync.observed import DEPLOYMENT, Observed
-from modelops.sync.replica import Replica
+from modelops.sync.replica import Replica, replicas
 
 
 def chain(observed: Observed, runtime: Runtime | None) -> Tree:
@@ -42,8 +42,8 @@ def _deployment(tree: Tree, observed: Observed, runtime: Runtime | None) -> None
     wanted = deployment["spec"].get("replicas", 1)
     ready = deployment.get("status", {}).get("readyReplicas", 0)
     branch = tree.add(f"Deployment {observed.name}: {ready} of {wanted} replicas are ready")
-    for pod in observed.pods:
-        _pod(branch, Replica(pod), runtime)
+    for replica in replicas(observed):
+        _pod(branch, replica, runtime)
 
 
 def _pod(branch: Tree, replica: Replica, runtime: Runtime | None) -> None:

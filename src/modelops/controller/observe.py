@@ -3,13 +3,16 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from modelops.api.kind import Kind
 from modelops.cluster import Cluster, ClusterError, NotFound
 from modelops.sync.observed import CHILD_TYPES, ChildType, Manifest, Observed, Ref, labels
 from modelops.sync.pod import FETCHER
-from modelops.sync.replica import Replica
+from modelops.sync.replica import ENGINE, Replica
+
+CRASH_LINES: Final = 200
+"""Lines of a crashed engine's log: more than its last words in the pod's status hold."""
 
 
 async def observe(cluster: Cluster, kind: Kind, ref: Ref) -> Observed | None:
@@ -28,7 +31,8 @@ async def observe(cluster: Cluster, kind: Kind, ref: Ref) -> Observed | None:
         cluster.list("v1", "Pod", ref.namespace, labels(kind, ref.name)),
     )
     children = {Ref.of(child): child for group in found for child in group}
-    return Observed(kind, resource, children, tuple(pods), await _progress(cluster, pods))
+    progress, logs = await _progress(cluster, pods), await _logs(cluster, pods)
+    return Observed(kind, resource, children, tuple(pods), progress, logs)
 
 
 async def _children(
@@ -52,16 +56,33 @@ async def _progress(cluster: Cluster, pods: list[dict[str, Any]]) -> Manifest | 
     fetching = next((r for r in map(Replica, pods) if r.fetching and not r.leaving), None)
     if fetching is None:
         return None
-    namespace = fetching.pod["metadata"]["namespace"]
+    return _event(await _tail(cluster, fetching, FETCHER, 1))
+
+
+async def _logs(cluster: Cluster, pods: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the last lines of the youngest engine that crashed; others end the same way."""
+    crashed = [r for r in map(Replica, pods) if r.crash and not r.leaving]
+    if not crashed:
+        return {}
+    youngest = max(crashed, key=lambda r: str(r.pod["metadata"].get("creationTimestamp")))
+    restarted = "terminated" not in youngest.engine.get("state", {})
+    told = await _tail(cluster, youngest, ENGINE, CRASH_LINES, previous=restarted)
+    return {youngest.name: told}
+
+
+async def _tail(
+    cluster: Cluster, replica: Replica, container: str, lines: int, *, previous: bool = False
+) -> str:
+    namespace = replica.pod["metadata"]["namespace"]
     try:
-        return _event(await cluster.last_line(namespace, fetching.name, FETCHER))
+        return await cluster.tail(namespace, replica.name, container, lines, previous=previous)
     except ClusterError:
-        return None  # a log that cannot be read now must not hold up the pass
+        return ""  # a log that cannot be read now must not hold up the pass
 
 
 def _event(line: str) -> Mapping[str, Any] | None:
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) else None

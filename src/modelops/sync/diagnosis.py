@@ -1,12 +1,12 @@
 """Why a replica does not serve: the cause found in its pod, and what to do about it."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
 from modelops.runtimes.runtime import Hint, Runtime
 from modelops.sync.cause import Cause, short
-from modelops.sync.replica import Replica, said
+from modelops.sync.replica import Replica, last_end, said
 
 UNSCHEDULABLE: Final = "Unschedulable"
 
@@ -145,13 +145,8 @@ def _refused(container: str, message: str) -> Cause:
     )
 
 
-def _last_end(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    ends = (container.get(state, {}).get("terminated") for state in ("state", "lastState"))
-    return next((end for end in ends if end), None)
-
-
 def _weights_failed(replica: Replica, _: Runtime) -> Cause | None:
-    ended = _last_end(replica.weights)
+    ended = last_end(replica.weights)
     if not ended or not ended.get("exitCode"):
         return None
     told = said(ended) or {}
@@ -166,8 +161,8 @@ def _weights_failed(replica: Replica, _: Runtime) -> Cause | None:
 
 
 def _engine_failed(replica: Replica, runtime: Runtime) -> Cause | None:
-    ended = _last_end(replica.engine)
-    if not ended or replica.ready:
+    ended = replica.crash
+    if not ended:
         return None
     last_words = str(ended.get("message") or "")
     if ended.get("reason") in _NEVER_RAN:
@@ -178,7 +173,8 @@ def _engine_failed(replica: Replica, runtime: Runtime) -> Cause | None:
             "the engine needed more memory than it may have and was killed",
             "raise spec.resources.memory",
         )
-    return _hinted(runtime.hints, last_words) or Cause(
+    lines = (*last_words.splitlines(), *_errors(replica.log))
+    return _hinted(runtime.hints, lines) or Cause(
         "EngineCrashed",
         f"the engine ended with code {ended.get('exitCode')} after {_restarts(replica)} "
         f"({short(_last_line(last_words))})",
@@ -186,8 +182,12 @@ def _engine_failed(replica: Replica, runtime: Runtime) -> Cause | None:
     )
 
 
-def _hinted(hints: tuple[Hint, ...], last_words: str) -> Cause | None:
-    lines = last_words.splitlines()
+def _errors(log: str) -> Iterator[str]:
+    """Yield the lines that tell of errors, for the cause may lie long before the last words."""
+    return (line for line in log.splitlines() if re.search(r"[Ee]rror\b", line))
+
+
+def _hinted(hints: tuple[Hint, ...], lines: Collection[str]) -> Cause | None:
     found = (
         Cause(hint.reason, f"{hint.message} ({short(line)})", hint.action)
         for hint in hints
@@ -200,7 +200,7 @@ def _hinted(hints: tuple[Hint, ...], last_words: str) -> Cause | None:
 def _other_failed(replica: Replica, _: Runtime) -> Cause | None:
     """Find a container that the user's podTemplate added and that does not run."""
     for container, waiting in _waiting(replica):
-        ended = _last_end(container)
+        ended = last_end(container)
         if ended and waiting.get("reason") == "CrashLoopBackOff":
             return Cause(
                 "ContainerCrashed",

@@ -8,7 +8,7 @@ from modelops.sync.diagnosis import UNSCHEDULABLE, diagnose
 from modelops.sync.observed import DEPLOYMENT, Manifest, Observed
 from modelops.sync.plan import Plan
 from modelops.sync.pod import REVISION_LABEL
-from modelops.sync.replica import Replica
+from modelops.sync.replica import Replica, replicas
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +58,17 @@ class Facts:
 def gather(observed: Observed, plan: Plan, revision: str, now: datetime) -> Facts:
     """Return the facts about a model whose planned template has that revision."""
     deployment = observed.child(DEPLOYMENT)
-    replicas = tuple(Replica(pod) for pod in observed.pods)
-    current = tuple(r for r in replicas if r.revision == revision and not r.leaving)
-    previous = tuple(r for r in replicas if r.revision != revision and not r.leaving)
-    causes = (diagnose(r, plan.runtime) for r in (*current, *_lost(replicas, revision, now)))
+    pods = replicas(observed)
+    current = tuple(r for r in pods if r.revision == revision and not r.leaving)
+    previous = tuple(r for r in pods if r.revision != revision and not r.leaving)
+    causes = (diagnose(r, plan.runtime) for r in (*current, *_lost(pods, revision, now)))
     cause = _refused(deployment) or next((cause for cause in causes if cause), None)
     return Facts(
         wanted=plan.replicas,
         existing=int(_status(deployment).get("replicas", 0)),
         current=current,
         previous=previous,
-        draining=sum(r.draining for r in replicas),
+        draining=sum(r.draining for r in pods),
         deployed=deployment is not None and revision_of(deployment) == revision,
         scaled=deployment is not None and deployment["spec"].get("replicas") == plan.replicas,
         settled=_settled(deployment, plan.replicas),
@@ -85,9 +85,9 @@ def revision_of(deployment: Manifest) -> str | None:
     return None if value is None else str(value)
 
 
-def _lost(replicas: tuple[Replica, ...], revision: str, now: datetime) -> tuple[Replica, ...]:
+def _lost(pods: tuple[Replica, ...], revision: str, now: datetime) -> tuple[Replica, ...]:
     """Return the planned version's pods that ended lately, unless others took their place."""
-    ours = [r for r in replicas if r.revision == revision]
+    ours = [r for r in pods if r.revision == revision]
     return () if any(r.ready for r in ours) else tuple(r for r in ours if r.ended_lately(now))
 
 

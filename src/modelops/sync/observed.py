@@ -52,7 +52,8 @@ class Observed:
     """A model and what the cluster holds of it.
 
     ``children`` holds every object that carries the model's labels or one of its children's
-    names, whoever made it; ``progress`` is the last line of the container that fetches weights.
+    names, whoever made it; ``progress`` is the last line of the container that fetches weights;
+    ``logs`` holds, by pod, the last lines of an engine that crashed.
     """
 
     kind: Kind
@@ -60,6 +61,7 @@ class Observed:
     children: Mapping[Ref, Manifest] = field(default_factory=dict)
     pods: tuple[Manifest, ...] = ()
     progress: Manifest | None = None
+    logs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

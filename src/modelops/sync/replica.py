@@ -7,8 +7,11 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
 
-from modelops.sync.observed import Manifest
+from modelops.sync.observed import Manifest, Observed
 from modelops.sync.pod import REVISION_LABEL
+
+ENGINE: Final = "engine"
+"""The container that serves."""
 
 LOOP: Final = 2
 """This many crashes in a row make a crash loop."""
@@ -25,9 +28,10 @@ CRASH_FORGIVEN: Final = timedelta(minutes=10)
 
 @dataclass(frozen=True)
 class Replica:
-    """A view of one pod manifest."""
+    """A view of one pod manifest; ``log`` has the last lines of its engine if that crashed."""
 
     pod: Manifest
+    log: str = ""
 
     @property
     def name(self) -> str:
@@ -78,7 +82,12 @@ class Replica:
     @cached_property
     def engine(self) -> Mapping[str, Any]:
         """The status of the engine's container."""
-        return self._container("containerStatuses", "engine")
+        return self._container("containerStatuses", ENGINE)
+
+    @property
+    def crash(self) -> Mapping[str, Any] | None:
+        """How the engine ended last, if it did and does not answer now."""
+        return None if self.ready else last_end(self.engine)
 
     @property
     def containers(self) -> tuple[Mapping[str, Any], ...]:
@@ -135,6 +144,18 @@ class Replica:
         return next((c for c in self.status.get(field) or [] if c["name"] == name), {})
 
 
+def replicas(observed: Observed) -> tuple[Replica, ...]:
+    """Return a view of each of the model's pods."""
+    named = ((pod["metadata"]["name"], pod) for pod in observed.pods)
+    return tuple(Replica(pod, observed.logs.get(name, "")) for name, pod in named)
+
+
+def last_end(container: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return how a container ended last, from its status; None when it never did."""
+    ends = (container.get(state, {}).get("terminated") for state in ("state", "lastState"))
+    return next((end for end in ends if end), None)
+
+
 def _time(state: Mapping[str, Any], field: str, default: datetime) -> datetime:
     text = state.get(field)
     return datetime.fromisoformat(text) if text else default
@@ -144,6 +165,6 @@ def said(terminated: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the JSON object that a container left as its termination message, if it did."""
     try:
         message = json.loads(terminated.get("message") or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return message if isinstance(message, dict) else None

@@ -37,6 +37,9 @@ PLURALS: Final = MappingProxyType(
 _UNTYPED: Final = "failed to create typed patch object"
 """How the API server speaks of fields that a schema does not know; it sends 500 with it."""
 
+_WEBHOOK: Final = "Internal error occurred: failed calling webhook"
+"""How it speaks of an admission webhook that does not answer; that can last for days."""
+
 TIMEOUT: Final = ClientTimeout(total=30, sock_connect=10)
 WATCH_SECONDS: Final = 60
 """A watch is renewed this often, so that one which died unnoticed is missed for no longer."""
@@ -283,6 +286,8 @@ def error(answer: Answer) -> ClusterError:
     message = _message(answer)
     if message.startswith(_UNTYPED):
         return Invalid(message)
+    if message.startswith(_WEBHOOK):
+        return Refused(message)
     known: dict[int, type[ClusterError]] = {
         400: Invalid, 403: Forbidden, 404: NotFound, 409: Conflict, 422: Invalid
     }  # fmt: skip

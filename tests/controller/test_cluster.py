@@ -70,6 +70,14 @@ def test_an_unknown_field_is_the_authors_mistake() -> None:
         asyncio.run(c.Cluster(script).get(POD))
 
 
+def test_a_webhook_that_is_down_is_told() -> None:
+    """A write that a dead webhook stops is refused in words, not silently tried for ever."""
+    message = 'Internal error occurred: failed calling webhook "policy.example": no endpoints'
+    script = Script([answer(500, message=message)])
+    with pytest.raises(c.Refused, match=r"policy\.example"):
+        asyncio.run(c.Cluster(script).get(POD))
+
+
 def test_an_answer_that_is_no_status_is_quoted() -> None:
     """A proxy's page in place of the API server's answer is shown, not swallowed."""
     script = Script([c.Answer(502, b"<h1>Bad Gateway</h1>")])

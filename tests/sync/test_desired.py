@@ -24,6 +24,7 @@ from sync.world import (
     seen,
 )
 
+READY_FALSE = {"type": "Ready", "status": "False", "reason": "Pending", "message": "waits"}
 HUB = {"uri": "hf://Qwen/Qwen3-0.6B"}
 
 
@@ -302,6 +303,15 @@ def test_a_new_weights_image_comes_with_any_other_change() -> None:
     for template in (_template(changed, serving, newer), _template(model(), failing, newer)):
         (weights,) = template["spec"]["initContainers"]
         assert weights["image"] == newer["modelops"]
+
+
+@pytest.mark.parametrize(("since", "pause"), [(1, 2), (100, 5), (86400, 10)])
+def test_what_lasts_is_looked_at_less_often(since: int, pause: float) -> None:
+    """A model that has waited for long costs the API server little, and is still told in time."""
+    waits = model(
+        status={"conditions": [{**READY_FALSE, "lastTransitionTime": ago(seconds=since)}]}
+    )
+    assert passed(seen(waits, deployment(waits))).recheck_seconds == pause
 
 
 def test_a_version_can_take_the_place_of_the_one_before() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
+from modelops.api.conditions import READY
 from modelops.sync.catalogue import Catalogue
 from modelops.sync.facts import gather, revision_of
 from modelops.sync.observed import DEPLOYMENT, Observed, Ref
@@ -13,6 +14,12 @@ from modelops.sync.progress import Progress
 from modelops.sync.render import render
 from modelops.sync.report import report, report_refusal
 from modelops.sync.verdict import judge
+
+LONGEST_PAUSE: Final = 10.0
+"""Seconds between two looks at a model that is not as it should be: a cause is told in time."""
+
+PATIENCE: Final = 0.05
+"""The pause as a share of how long the model has not been ready."""
 
 INTENT: Final = "modelops"
 """Field manager of everything but ``spec.replicas``."""
@@ -65,16 +72,26 @@ def _desired(observed: Observed, planned: Plan, now: datetime) -> Desired:
     manifests = render(observed, planned)
     facts = gather(observed, planned, _revision(manifests), now)
     verdict = judge(facts, Progress.read(observed.progress))
+    status = report(observed, planned, facts, verdict, now)
     return Desired(
         writes=(
             *_applies(observed, planned, manifests),
             *(_deletes(observed, manifests) if verdict.ready else ()),
         ),
-        status=report(observed, planned, facts, verdict, now),
+        status=status,
         reason=verdict.reason,
         sentence=verdict.sentence,
-        recheck_seconds=verdict.recheck_seconds,
+        recheck_seconds=_pause(verdict.recheck_seconds, status, now),
     )
+
+
+def _pause(shortest: float | None, status: Mapping[str, Any], now: datetime) -> float | None:
+    """Return when to look again: what has lasted for long is looked at less often."""
+    if shortest is None:
+        return None
+    ready = next(c for c in status["conditions"] if c["type"] == READY)
+    lasts = (now - datetime.fromisoformat(ready["lastTransitionTime"])).total_seconds()
+    return max(shortest, min(LONGEST_PAUSE, lasts * PATIENCE))
 
 
 def _revision(manifests: tuple[Mapping[str, Any], ...]) -> str:

@@ -308,9 +308,8 @@ def test_a_new_weights_image_comes_with_any_other_change() -> None:
 @pytest.mark.parametrize(("since", "pause"), [(1, 2), (100, 5), (86400, 10)])
 def test_what_lasts_is_looked_at_less_often(since: int, pause: float) -> None:
     """A model that has waited for long costs the API server little, and is still told in time."""
-    waits = model(
-        status={"conditions": [{**READY_FALSE, "lastTransitionTime": ago(seconds=since)}]}
-    )
+    before = {**READY_FALSE, "lastTransitionTime": ago(seconds=since)}
+    waits = model() | {"status": {"conditions": [before]}}
     assert passed(seen(waits, deployment(waits))).recheck_seconds == pause
 
 

@@ -11,6 +11,7 @@ import pytest
 from gateway.conftest import model
 from gateway.engine import EVENTS, Engine
 from gateway.proxy import Gateway, gateway, until
+from plaintext import NO_TLS
 
 DRAIN = Path(__file__).parents[2] / "runtimes" / "envoy" / "drain.py"
 BODY = {"model": "chat", "stream": True, "gated": True}
@@ -39,7 +40,7 @@ def test_open_streams_end_before_the_gateway_does(
     going, answer = stream
     with draining(going, most=20) as drain:
         ready = f"http://127.0.0.1:{going.front.metrics_port}/ready"
-        until(lambda: httpx.get(ready).status_code == 503, 10)
+        until(lambda: httpx.get(ready, verify=NO_TLS).status_code == 503, 10)
         with going.client(going.key("*")) as client:
             assert client.get("/v1/models").headers["connection"] == "close"
         assert drain.poll() is None

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from plaintext import NO_TLS
+
 MAIN = Path(__file__).parents[2] / "operator" / "main.py"
 Found = TypeVar("Found")
 
@@ -88,7 +90,7 @@ class OperatorProcess:
 
     def scrape(self) -> str:
         """Return the metrics."""
-        return httpx.get(f"http://127.0.0.1:{self.metrics}/metrics").text
+        return httpx.get(f"http://127.0.0.1:{self.metrics}/metrics", verify=NO_TLS).text
 
     @property
     def passes(self) -> int:
@@ -98,7 +100,7 @@ class OperatorProcess:
 
     def probe(self) -> httpx.Response:
         """Return the answer of the liveness endpoint."""
-        return httpx.get(f"http://127.0.0.1:{self.health}/healthz")
+        return httpx.get(f"http://127.0.0.1:{self.health}/healthz", verify=NO_TLS)
 
     def ready(self) -> "OperatorProcess":
         """Wait until this operator leads."""

@@ -211,7 +211,8 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True
         finally:
-            self.close_connection |= sent != end - first
+            # A HEAD is whole without a body: its connection stays open, as its client expects.
+            self.close_connection |= self.command == "GET" and sent != end - first
             self._record(status if self.command == "GET" else HTTPStatus.NO_CONTENT, sent, first)
 
     def _json(self, status: int, value: object, **headers: str) -> None:

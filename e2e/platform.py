@@ -71,7 +71,11 @@ def _local() -> tuple[Kube, dict[str, str]]:
 
 def _install(kube: Kube, images: dict[str, str]) -> None:
     """Install the chart with these images, unless that is what is installed."""
-    values = {"images": {name: images[name] for name in NAMES}, "accelerator": ""}
+    values = {
+        "images": {name: images[name] for name in NAMES},
+        "accelerator": "",
+        "networkPolicy": {"models": False},  # stories call models' own Services, too
+    }
     digest = _digest(values)
     if _installed(kube) == digest:
         return

@@ -26,6 +26,7 @@ PLURALS: Final = MappingProxyType(
         ("v1", "Secret"): "secrets",
         ("v1", "Service"): "services",
         ("apps/v1", "Deployment"): "deployments",
+        ("networking.k8s.io/v1", "NetworkPolicy"): "networkpolicies",
         ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
         ("discovery.k8s.io/v1", "EndpointSlice"): "endpointslices",
         ("events.k8s.io/v1", "Event"): "events",

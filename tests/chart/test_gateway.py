@@ -101,6 +101,19 @@ def test_ports_are_those_that_are_listened_on(helm: Helm, monkeypatch: pytest.Mo
     assert (named["http"], named["metrics"], named["control-metrics"]) == expected
 
 
+@pytest.mark.parametrize("value", ["gateway.enabled", "networkPolicy.models"])
+def test_models_are_shut_off_only_where_the_gateway_leads_to_them(helm: Helm, value: str) -> None:
+    """Without the gateway, or when it is told so, the operator lets everyone reach models."""
+
+    def callers(*options: str) -> str:
+        operator = one(helm.objects(*options), "Deployment", "modelops-operator")
+        (container,) = operator["spec"]["template"]["spec"]["containers"]
+        return {v["name"]: v.get("value") for v in container["env"]}["MODELOPS_CALLERS"]
+
+    assert callers()
+    assert not callers(f"--set={value}=false")
+
+
 def granted(role: Manifest) -> set[tuple[str, str, str]]:
     """Return what a role allows."""
     return {

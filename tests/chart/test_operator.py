@@ -16,6 +16,7 @@ VALUES = {
     "cache.size": "7Gi",
     "cache.storageClassName": "fast",
     "clusterDomain": "c.example",
+    "networkPolicy.metricsFrom[0].podSelector.matchLabels.app": "prometheus",
     "images.modelops": "r.example/modelops:1",
     "images.vllm": "",
     "images.vllm-cpu": "r.example/cpu:2",
@@ -32,6 +33,18 @@ EXPECTED = {
     "cache_size": "7Gi",
     "storage_class": "fast",
     "cluster_domain": "c.example",
+    "callers": (
+        {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}},
+            "podSelector": {
+                "matchLabels": {
+                    "app.kubernetes.io/instance": "modelops",
+                    "app.kubernetes.io/name": "modelops-gateway",
+                }
+            },
+        },
+        {"podSelector": {"matchLabels": {"app": "prometheus"}}},
+    ),
     "images": {"modelops": "r.example/modelops:1", "vllm-cpu": "r.example/cpu:2"},
     "lease_seconds": 20,
     "log_format": "text",

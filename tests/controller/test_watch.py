@@ -21,6 +21,7 @@ def test_kinds_and_children_are_watched_and_nothing_else() -> None:
     registry = watcher(CATALOGUE, lambda _: None, _nothing, _nothing)
     watched = {h.selector.any_name for h in registry._watching.get_all_handlers()}  # noqa: SLF001
     children = {"deployments", "services", "persistentvolumeclaims", "poddisruptionbudgets"}
+    children |= {"networkpolicies"}
     assert watched == {kind.plural for kind in CATALOGUE.kinds.values()} | children
     assert len(children) == len(CHILD_TYPES)
 

@@ -100,6 +100,15 @@ def calls(api: Api, audit: Path) -> Callable[[], set[Call]]:
     return lambda: made(audit, before)
 
 
+COPIED = {
+    "Deployment": "chat",
+    "Service": "chat",
+    "NetworkPolicy": "chat",
+    "PersistentVolumeClaim": "chat-weights",
+}
+"""Children that a model has all its life, by kind and name."""
+
+
 @pytest.fixture
 def operator(
     api: Api, control_plane: ControlPlane, release: list[Manifest], watched: str, tmp_path: Path
@@ -112,7 +121,8 @@ def operator(
     config["users"][0]["user"] = {"token": answer["status"]["token"]}
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(json.dumps(config))
-    settings = {"RESYNC_SECONDS": "1", "NAMESPACES": watched}
+    callers = json.dumps([{"podSelector": {"matchLabels": {"app": "gateway"}}}])
+    settings = {"RESYNC_SECONDS": "1", "NAMESPACES": watched, "CALLERS": callers}
     running = OperatorProcess(kubeconfig, NAMESPACE, tmp_path / "log", **settings)
     try:
         yield running.ready()
@@ -141,7 +151,7 @@ def test_the_chart_allows_what_the_operator_does_and_nothing_else(
     leftovers(api, namespace)
     play.running(api, namespace)
     reaches(api, namespace, "Serving")
-    for kind in ("Deployment", "Service", "PersistentVolumeClaim", "PodDisruptionBudget"):
+    for kind in ("PodDisruptionBudget", *COPIED):
         eventually(lambda kind=kind: going(api, kind, namespace), what=f"no old {kind}")
     assert operator.terminate() == 0
     permitted = allowed(release)
@@ -157,12 +167,7 @@ def going(api: Api, kind: str, namespace: str) -> bool:
 
 def leftovers(api: Api, namespace: str) -> None:
     """Leave a child of each kind that an earlier version had by another name."""
-    copies = {
-        "Deployment": "chat",
-        "Service": "chat",
-        "PersistentVolumeClaim": "chat-weights",
-    }
-    for kind, name in copies.items():
+    for kind, name in COPIED.items():
         live = api.get(kind, namespace, name)
         meta = {k: live["metadata"][k] for k in ("labels", "ownerReferences")}
         spec = {k: v for k, v in live["spec"].items() if k not in {"clusterIP", "clusterIPs"}}

@@ -47,6 +47,19 @@ def test_a_deployment_is_born_with_its_replicas() -> None:
     ]
 
 
+def test_models_are_reached_by_the_platforms_callers_only() -> None:
+    """Where there are callers a policy lets them in, before the pods come; else there is none."""
+    peer = {"podSelector": {"matchLabels": {"app": "gateway"}}}
+    guarded = Catalogue(platform=Platform(images=IMAGES, callers=(peer,)))
+    writes = passed(seen(model()), guarded).writes
+    kinds = [kind for _, kind, _ in applies(writes)]
+    assert kinds[:3] == ["Service", "NetworkPolicy", "Deployment"]
+    (spec,) = (w.manifest["spec"] for w in writes if w.manifest["kind"] == "NetworkPolicy")
+    assert spec["ingress"] == [{"from": [peer], "ports": [{"port": "http", "protocol": "TCP"}]}]
+    assert spec["policyTypes"] == ["Ingress"]
+    assert "NetworkPolicy" not in manifests(model())
+
+
 def test_the_scaler_owns_the_replicas_before_the_intent_leaves_them_out() -> None:
     """On a Deployment that exists the count is applied first, by its only owner."""
     tiny = model(scaling={"minReplicas": 3})

@@ -25,6 +25,8 @@
   value: {{ .Values.cache.storageClassName | quote }}
 - name: MODELOPS_CLUSTER_DOMAIN
   value: {{ .Values.clusterDomain | quote }}
+- name: MODELOPS_CALLERS
+  value: {{ include "modelops.callers" . | quote }}
 - name: MODELOPS_WORKERS
   value: {{ .Values.operator.workers | quote }}
 - name: MODELOPS_RESYNC_SECONDS

@@ -61,6 +61,16 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   verbs: [list, watch]
 {{- end }}
 
+{{/* Who may reach models, as a JSON list of NetworkPolicy peers: the gateway, and who scrapes. */}}
+{{- define "modelops.callers" -}}
+{{- if and .Values.gateway.enabled .Values.networkPolicy.models -}}
+{{- $release := dict "matchLabels" (dict "kubernetes.io/metadata.name" .Release.Namespace) -}}
+{{- $pods := dict "matchLabels" (include "modelops.gateway.selector" . | fromYaml) -}}
+{{- $gateway := dict "namespaceSelector" $release "podSelector" $pods -}}
+{{- concat (list $gateway) .Values.networkPolicy.metricsFrom | toJson -}}
+{{- end -}}
+{{- end }}
+
 {{- define "modelops.gateway.restricted" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true

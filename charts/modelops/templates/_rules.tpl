@@ -29,6 +29,9 @@
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch, delete]
 # Their pods: why a replica is not ready, and how far its weights are.
 - apiGroups: [""]
   resources: [pods]

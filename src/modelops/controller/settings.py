@@ -71,6 +71,16 @@ class Settings(BaseSettings):
         description="Image references by name, as JSON; MODELOPS_IMAGE_VLLM_CPU sets vllm-cpu.",
     )
 
+    callers: Annotated[tuple[dict[str, Any], ...], NoDecode] = Field(
+        default=(),
+        description="Who may reach models, as a JSON list of NetworkPolicy peers; empty: everyone.",
+    )
+
+    @field_validator("callers", mode="before")
+    @classmethod
+    def _peers(cls, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) and value else value or ()
+
     @field_validator("namespaces", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -97,6 +107,7 @@ class Settings(BaseSettings):
             cache_size=self.cache_size,
             cache_storage_class=self.storage_class,
             cluster_domain=self.cluster_domain,
+            callers=self.callers,
         )
 
 

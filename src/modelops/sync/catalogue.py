@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from modelops.api.kind import Kind
 from modelops.api.kinds import KINDS
@@ -14,7 +15,8 @@ class Platform:
     """The defaults that the operator's settings give.
 
     ``images`` maps an image's name to its reference; ``accelerator`` is the extended resource
-    that a model takes one of when it does not say (None: models run on CPU).
+    that a model takes one of when it does not say (None: models run on CPU); ``callers`` are the
+    NetworkPolicy peers that may reach models (none: everyone).
     """
 
     images: Mapping[str, str] = field(default_factory=dict)
@@ -22,6 +24,7 @@ class Platform:
     cache_size: str = "50Gi"
     cache_storage_class: str | None = None
     cluster_domain: str = "cluster.local"
+    callers: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,8 @@ CLAIM: Final = ChildType("v1", "PersistentVolumeClaim", "-weights")
 SERVICE: Final = ChildType("v1", "Service")
 DEPLOYMENT: Final = ChildType("apps/v1", "Deployment")
 BUDGET: Final = ChildType("policy/v1", "PodDisruptionBudget")
-CHILD_TYPES: Final = (CLAIM, SERVICE, DEPLOYMENT, BUDGET)
+NETWORK: Final = ChildType("networking.k8s.io/v1", "NetworkPolicy")
+CHILD_TYPES: Final = (CLAIM, SERVICE, NETWORK, DEPLOYMENT, BUDGET)
 """In the order in which they are applied."""
 
 

@@ -17,6 +17,7 @@ from modelops.sync.observed import (
     BUDGET,
     CLAIM,
     DEPLOYMENT,
+    NETWORK,
     SERVICE,
     ChildType,
     Manifest,
@@ -68,7 +69,9 @@ class Plan:
         """The children that the model has, in the order in which they are applied."""
         claim = (CLAIM,) if self.claim else ()
         budget = (BUDGET,) if self.replicas > 1 else ()
-        return (*claim, SERVICE, DEPLOYMENT, *budget)
+        # Before the pods that it guards.
+        network = (NETWORK,) if self.platform.callers else ()
+        return (*claim, SERVICE, *network, DEPLOYMENT, *budget)
 
     @property
     def cached(self) -> bool:

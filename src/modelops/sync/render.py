@@ -5,7 +5,16 @@ from typing import Any, Final
 
 from modelops.api.base import API_VERSION
 from modelops.api.parts import Rollout
-from modelops.sync.observed import BUDGET, CLAIM, DEPLOYMENT, SERVICE, ChildType, Observed, labels
+from modelops.sync.observed import (
+    BUDGET,
+    CLAIM,
+    DEPLOYMENT,
+    NETWORK,
+    SERVICE,
+    ChildType,
+    Observed,
+    labels,
+)
 from modelops.sync.plan import Plan
 from modelops.sync.pod import pod_template
 
@@ -83,9 +92,20 @@ def _budget(observed: Observed, _: Plan) -> dict[str, Any]:
     }
 
 
+def _network(observed: Observed, plan: Plan) -> dict[str, Any]:
+    """Return a policy that lets in only the platform's callers, where engines answer."""
+    port = {"port": "http", "protocol": "TCP"}
+    return {
+        "podSelector": {"matchLabels": labels(observed.kind, observed.name)},
+        "policyTypes": ["Ingress"],
+        "ingress": [{"from": [dict(peer) for peer in plan.platform.callers], "ports": [port]}],
+    }
+
+
 _SPECS: Final[Mapping[ChildType, Callable[[Observed, Plan], dict[str, Any]]]] = {
     CLAIM: _claim,
     SERVICE: _service,
+    NETWORK: _network,
     DEPLOYMENT: _deployment,
     BUDGET: _budget,
 }

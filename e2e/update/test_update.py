@@ -46,7 +46,8 @@ def test_the_old_version_serves_while_the_new_one_cannot_start(served: Space) ->
     assert served.condition("llama", "Available")["status"] == "True"
     served.model("llama", runtime={"args": ["--max-num-seqs=16"]})
     served.until_ready("llama", 60)
-    assert [pod["metadata"]["name"] for pod in served.pods("llama")] == [old["metadata"]["name"]]
+    staying = [p for p in served.pods("llama") if "deletionTimestamp" not in p["metadata"]]
+    assert [p["metadata"]["uid"] for p in staying] == [old["metadata"]["uid"]]
 
 
 @contextmanager

@@ -82,6 +82,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "pvc:// weights are served in place: remove spec.cache",
     ),
     (
+        {"model": {**HF, "name": "$(HOSTNAME)\n"}},
+        "name is what clients send as the model: letters, digits and any of . _ : / @ + -",
+    ),
+    (
         {"model": HF, "rollout": {"strategy": "Recreate", "maxSurge": 1}},
         "with Recreate nothing starts beside the old version: remove spec.rollout.maxSurge",
     ),

@@ -46,6 +46,10 @@ class Model(ApiModel):
             "!has(self.endpoint) || self.endpoint.matches('^https?://[^/\\\\s]+')",
             "endpoint is a URL: write it as https://HOST[:PORT]",
         ),
+        rule(
+            "!has(self.name) || self.name.matches('^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$')",
+            "name is what clients send as the model: letters, digits and any of . _ : / @ + -",
+        ),
     )
 
     uri: str = Field(

@@ -88,6 +88,16 @@ def test_what_is_not_wanted_goes_when_the_new_version_serves() -> None:
     )
 
 
+def test_what_is_being_deleted_is_not_deleted_again() -> None:
+    """A claim that waits for its last pod to drain costs no further requests."""
+    old, tiny = model(model=HUB), model()
+    claim = manifests(old)["PersistentVolumeClaim"]
+    meta = {**claim["metadata"], "uid": "c", "deletionTimestamp": ago(seconds=5)}
+    going = {**claim, "metadata": meta}
+    writes = passed(seen(tiny, going, deployment(tiny), pods=(pod(tiny, running()),))).writes
+    assert not [w for w in writes if isinstance(w, Delete)]
+
+
 def test_a_strangers_object_is_never_deleted() -> None:
     """What carries our labels but is not ours stays."""
     tiny = model()

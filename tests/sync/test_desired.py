@@ -176,15 +176,19 @@ def test_a_name_that_another_object_has_is_refused() -> None:
     assert desired.recheck_seconds
 
 
-def test_what_a_deleted_model_leaves_is_waited_for() -> None:
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"deletionTimestamp": ago(seconds=5), "ownerReferences": []},
+        {"ownerReferences": [{"kind": "TextModel", "name": "tiny", "uid": "old"}]},
+    ],
+    ids=["going", "not collected yet"],
+)
+def test_what_a_deleted_model_leaves_is_waited_for(meta: dict) -> None:
     """A model made anew under its name waits for the old claim, which its draining pods hold."""
     anew = model(model=HUB)
     claim = manifests(anew)["PersistentVolumeClaim"]
-    gone = {
-        "deletionTimestamp": ago(seconds=5),
-        "ownerReferences": [{"uid": "old", "controller": True}],
-    }
-    old = {**claim, "metadata": {**claim["metadata"], **gone}}
+    old = {**claim, "metadata": {**claim["metadata"], **meta}}
     desired = passed(seen(anew, old))
     assert (desired.reason, desired.writes) == ("NameLeaving", ())
     assert condition(desired, "Stalled")["status"] == "False"

@@ -133,7 +133,14 @@ def _refuse_foreign(observed: Observed, planned: Plan) -> None:
     for child_type in planned.children:
         child = observed.child(child_type)
         if child and not observed.owns(child):
-            raise _leaving(child) if "deletionTimestamp" in child["metadata"] else _taken(child)
+            raise _leaving(child) if _left_behind(observed, child) else _taken(child)
+
+
+def _left_behind(observed: Observed, child: Manifest) -> bool:
+    """Tell whether an object goes by itself: with an earlier model of this one's name."""
+    meta = child["metadata"]
+    owners = ((o["kind"], o["name"]) for o in meta.get("ownerReferences", []))
+    return "deletionTimestamp" in meta or (observed.kind.name, observed.name) in owners
 
 
 def _leaving(child: Manifest) -> Refusal:

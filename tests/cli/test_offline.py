@@ -90,3 +90,12 @@ def test_runtimes_lists_what_serves_what() -> None:
     result = CliRunner().invoke(app, ["runtimes"])
     for words in ("vllm", "TextModel", "cpu, gpu"):
         assert words in result.output
+
+
+@pytest.mark.parametrize("metadata", ["x", "[1]", "{}", "{name: }"])
+def test_an_object_without_a_name_is_told(metadata: str, tmp_path: Path) -> None:
+    """Whatever stands for the metadata, the answer says to give the object a name."""
+    text = TINY.replace("{name: tiny}", metadata)
+    result = run("plan", text, tmp_path)
+    assert result.exit_code == 2
+    assert "metadata.name" in result.output

@@ -3,6 +3,7 @@
 from itertools import islice
 from typing import Any
 
+import kopf
 import pytest
 
 from controller.conftest import CATALOGUE, REF
@@ -32,6 +33,13 @@ def test_kopf_writes_nothing_to_objects() -> None:
     assert not registry._changing.get_all_handlers()  # noqa: SLF001
     assert not registry._spawning.get_all_handlers()  # noqa: SLF001
     assert not preferences().posting.enabled
+
+
+def test_kopf_reads_nothing_from_objects() -> None:
+    """An annotation of kopf's own that nobody can read keeps no event from us."""
+    junk = {"kopf.zalando.org/last-handled-configuration": "{no JSON"}
+    body = kopf.Body({"metadata": {"annotations": junk}})
+    assert preferences().persistence.diffbase_storage.fetch(body=body) is None
 
 
 @pytest.mark.parametrize(

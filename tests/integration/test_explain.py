@@ -38,6 +38,21 @@ def test_a_refused_model_is_explained(
     assert "RuntimeUnknown" in words
 
 
+def test_without_a_cluster_it_says_what_to_set(tmp_path: Path) -> None:
+    """No kubeconfig ends with 1 and one line, not with a traceback."""
+    environment = {**os.environ, "KUBECONFIG": str(tmp_path / "nothing"), "HOME": str(tmp_path)}
+    answer = subprocess.run(
+        [str(PLUGIN), "explain", "any"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 1
+    assert "set KUBECONFIG" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
 def test_an_unknown_model_is_told(control_plane: ControlPlane, api: Api, namespace: str) -> None:
     """A name that does not exist ends with 1 and with how to list those that do."""
     del api  # it installs the CRDs

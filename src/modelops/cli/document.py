@@ -42,7 +42,8 @@ def _is_ours(document: object) -> bool:
 
 
 def _observed(document: Mapping[str, Any], kinds: Mapping[str, Kind], space: str) -> Observed:
-    name = (document.get("metadata") or {}).get("name")
+    given = document.get("metadata")
+    name = given.get("name") if isinstance(given, Mapping) else None
     if not name:
         message = f"a {document.get('kind')} has no metadata.name: give it one"
         raise typer.BadParameter(message)

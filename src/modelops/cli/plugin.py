@@ -43,6 +43,9 @@ def explain_command(
     space = namespace or _current_namespace()
     try:
         observed = asyncio.run(_observed(found, space, name))
+    except config.ConfigException as error:
+        typer.echo(f"no cluster to talk to ({error}): set KUBECONFIG", err=True)
+        raise typer.Exit(1) from error
     except ClusterError as error:
         typer.echo(f"cannot ask the cluster: {error}", err=True)
         raise typer.Exit(1) from error

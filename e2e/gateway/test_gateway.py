@@ -98,12 +98,23 @@ def test_a_revoked_key_is_refused_within_two_seconds(served: Space, url: str) ->
     served.until(lambda: listed(known) == ["gw-tiny"], 30, lambda: "the key is not known yet")
     modelops_key(served.kube, "revoke", identity(served, key))
     time.sleep(2)
-    for pod in served.kube.all("pods", SYSTEM_NAMESPACE, "app.kubernetes.io/name=modelops-gateway"):
-        name = f"pod/{pod['metadata']['name']}"
-        with served.kube.forward(name, 8080, SYSTEM_NAMESPACE) as one:
+    for pod in pods(served):
+        with served.kube.forward(f"pod/{pod}", 8080, SYSTEM_NAMESPACE) as one:
             with pytest.raises(openai.AuthenticationError) as refused:
                 client(one, key).models.list()
             assert refused.value.code == "invalid_api_key"
+
+
+def pods(served: Space) -> list[str]:
+    """Return the names of the gateway's pods that are Ready."""
+    chosen = "app.kubernetes.io/name=modelops-gateway"
+    found = [
+        pod["metadata"]["name"]
+        for pod in served.kube.all("pods", SYSTEM_NAMESPACE, chosen)
+        if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"])
+    ]
+    assert found
+    return found
 
 
 def identity(served: Space, key: str) -> str:
@@ -126,8 +137,7 @@ def test_engines_administration_is_out_of_reach(caller: openai.OpenAI) -> None:
 def test_a_gateway_pod_that_goes_cuts_no_stream(served: Space) -> None:
     """A stream through a pod that is deleted meanwhile goes on to its end."""
     key = new_key(served.kube, "acme", "gw-t*")
-    pods = served.kube.all("pods", SYSTEM_NAMESPACE, "app.kubernetes.io/name=modelops-gateway")
-    name = pods[0]["metadata"]["name"]
+    name = pods(served)[0]
     with served.kube.forward(f"pod/{name}", 8080, SYSTEM_NAMESPACE) as one:
         known = client(one, key)
         served.until(lambda: listed(known) == ["gw-tiny"], 30, lambda: "the key is not known yet")

@@ -14,7 +14,7 @@ from e2e.cluster.node import REGISTRY
 from e2e.cluster.places import Places
 from e2e.cluster.shell import step
 from e2e.images.recipe import key
-from e2e.kube import Kube
+from e2e.kube import Kube, KubeError
 
 ROOT = Path(__file__).parent.parent
 SYSTEM_NAMESPACE = "modelops-system"
@@ -83,10 +83,15 @@ def _install(kube: Kube, images: dict[str, str]) -> None:
     file.parent.mkdir(exist_ok=True)
     file.write_text(json.dumps(values))
     kube.apply(namespace(SYSTEM_NAMESPACE))
-    kube.run_helm(
-        "upgrade", "--install", "modelops", str(CHART), "--namespace", SYSTEM_NAMESPACE,
-        "--values", str(file), "--description", digest, "--wait", "--timeout", "300s",
-    )  # fmt: skip
+    try:
+        kube.run_helm(
+            "upgrade", "--install", "modelops", str(CHART), "--namespace", SYSTEM_NAMESPACE,
+            "--values", str(file), "--description", digest, "--wait", "--timeout", "300s",
+        )  # fmt: skip
+    except KubeError as error:
+        pods = kube.run("get", "pods", "-n", SYSTEM_NAMESPACE)
+        hint = f"look with `kubectl describe pods -n {SYSTEM_NAMESPACE}`"
+        raise KubeError(f"{error}\n{pods}{hint}") from error
 
 
 def namespace(name: str) -> dict[str, Any]:

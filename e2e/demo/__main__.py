@@ -15,8 +15,12 @@ def main() -> None:
     else:
         # Needs the virtual environment, which `down` does without.
         from e2e.demo.show import show  # noqa: PLC0415
+        from e2e.kube import KubeError  # noqa: PLC0415
 
-        show()
+        try:
+            show()
+        except KubeError as error:
+            sys.exit(f"error: {error}")
 
 
 def down() -> None:

@@ -111,6 +111,22 @@ def test_scaling_the_object_scales_its_deployment(api: Api, namespace: str) -> N
     eventually(lambda: api.find("PodDisruptionBudget", namespace, "chat") is None, what="no budget")
 
 
+def test_the_strategy_can_be_changed_and_changed_back(api: Api, namespace: str) -> None:
+    """A Deployment goes from RollingUpdate to Recreate and back, and keeps nothing of the other."""
+    api.create(text_model(namespace))
+    converged(api, namespace)
+
+    def strategy() -> Manifest:
+        return api.get("Deployment", namespace, "chat")["spec"]["strategy"]
+
+    rolling = strategy()
+    assert rolling["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    for wanted, expected in (("Recreate", {"type": "Recreate"}), ("RollingUpdate", rolling)):
+        change = {"spec": {"rollout": {"strategy": wanted}}}
+        api.merge("TextModel", namespace, "chat", change)
+        eventually(lambda expected=expected: strategy() == expected, what=wanted)
+
+
 def test_zero_replicas_make_no_pod(api: Api, namespace: str) -> None:
     """The Deployment of a TextModel at zero is born with zero replicas."""
     api.create(text_model(namespace, scaling={"minReplicas": 0}))

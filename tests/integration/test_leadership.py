@@ -56,10 +56,10 @@ def test_of_two_operators_one_leads(api: Api, namespace: str, start: Start) -> N
 
 
 def test_a_standby_stops_at_once(start: Start) -> None:
-    """SIGTERM ends an operator that waits for the leadership, with 0."""
+    """SIGTERM ends an operator that waits for the leadership with 0, within 10 seconds."""
     start().ready()
     second = start()
     eventually(lambda: second.stands_by, what="the second stands by")
     began = time.monotonic()
     assert second.terminate() == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10

@@ -11,6 +11,7 @@ from modelops.api.kinds import KINDS
 from modelops.api.manifest import crd_yaml
 from modelops.api.reference import reference_markdown
 from modelops.cli import key
+from modelops.cli.inspect import inspect_command
 from modelops.cli.offline import explain_command, plan_command, render_command
 from modelops.runtimes.engines import RUNTIMES
 
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.command("render")(render_command)
 app.command("plan")(plan_command)
 app.command("explain")(explain_command)
+app.command("inspect")(inspect_command)
 app.add_typer(key.app, name="key")
 
 

@@ -17,7 +17,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.hf_api import RepoSibling
 
-from modelops.fetch.store import Listing, Patience, Unreachable
+from modelops.fetch.store import Listing, Patience, Unreachable, byte_range
 from modelops.registry.address import Record
 from modelops.registry.failure import Failure
 from modelops.registry.uri import HubSource
@@ -51,9 +51,9 @@ class HubStore:
         """Return the record as it is: the listing has told all."""
         return record
 
-    def read(self, record: Record, offset: int) -> Iterator[bytes]:
+    def read(self, record: Record, offset: int, count: int | None = None) -> Iterator[bytes]:
         """Yield the file's bytes from ``offset`` on."""
-        url, headers = self._url(record.path), self._headers(offset)
+        url, headers = self._url(record.path), self._headers(offset, count)
         with (
             self._failures(),
             get_session().stream("GET", url, headers=headers, timeout=self._timeout) as response,
@@ -64,11 +64,11 @@ class HubStore:
             skipped = offset if response.status_code == 200 else 0
             yield from _without_first(response.iter_bytes(), skipped)
 
-    def _headers(self, offset: int) -> dict[str, str]:
+    def _headers(self, offset: int, count: int | None) -> dict[str, str]:
         return {
             "Accept-Encoding": "identity",
             **({"Authorization": f"Bearer {self._token}"} if self._token else {}),
-            **({"Range": f"bytes={offset}-"} if offset else {}),
+            **byte_range(offset, count),
         }
 
     def _url(self, path: str) -> str:

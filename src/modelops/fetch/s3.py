@@ -13,7 +13,7 @@ from botocore.response import StreamingBody
 from botocore.session import Session, get_session
 
 from modelops.fetch.checksum import from_base64
-from modelops.fetch.store import Listing, Patience, Unreachable
+from modelops.fetch.store import Listing, Patience, Unreachable, byte_range
 from modelops.registry.address import Record
 from modelops.registry.failure import Failure
 from modelops.registry.selection import check_listed
@@ -58,9 +58,9 @@ class S3Store:
             head = self._client.head_object(**self._object(record.path), ChecksumMode="ENABLED")
         return record.summed(_checksum(head) or record.checksum)
 
-    def read(self, record: Record, offset: int) -> Iterator[bytes]:
+    def read(self, record: Record, offset: int, count: int | None = None) -> Iterator[bytes]:
         """Yield the object's bytes from ``offset`` on, as long as it is the one that was listed."""
-        wanted = {"Range": f"bytes={offset}-"} if offset else {}
+        wanted = byte_range(offset, count)
         with self._failures():
             body = self._body(record, **wanted)
             if body:

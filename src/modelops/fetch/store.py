@@ -52,8 +52,18 @@ class Store(Protocol):
     def summed(self, record: Record) -> Record:
         """Return the record with the best checksum that the source knows of the file."""
 
-    def read(self, record: Record, offset: int) -> Iterator[bytes]:
-        """Yield the file's bytes from ``offset`` on; a broken connection may end them early."""
+    def read(self, record: Record, offset: int, count: int | None = None) -> Iterator[bytes]:
+        """Yield the file's bytes from ``offset`` on; a broken connection may end them early.
+
+        With a ``count`` no more than that many are asked for; a source may send more.
+        """
+
+
+def byte_range(offset: int, count: int | None) -> dict[str, str]:
+    """Return the HTTP header that asks for ``count`` bytes from ``offset`` on, none for all."""
+    if count:
+        return {"Range": f"bytes={offset}-{offset + count - 1}"}
+    return {"Range": f"bytes={offset}-"} if offset else {}
 
 
 def open_store(source: Source, endpoint: str | None, patience: Patience) -> Store:

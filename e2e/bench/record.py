@@ -40,8 +40,8 @@ def table() -> str:
 def _rows(file: Path) -> list[str]:
     figures = json.loads(file.read_text(encoding="utf-8"))
     return [
-        f"| `{f['name']}` | {f['value']:.3g} | {f['unit']} | "
-        + ", ".join(f"{name}: {value:.3g}" for name, value in f["rivals"].items())
+        f"| `{f['name']}` | {f['value']:.4g} | {f['unit']} | "
+        + ", ".join(f"{name}: {value:.4g}" for name, value in f["rivals"].items())
         + " |"
         for f in figures
     ]

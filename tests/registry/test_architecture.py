@@ -21,7 +21,8 @@ def config(family: str, shape: tuple[int, ...], **more: Any) -> Configuration:
     return Configuration({"model_type": family, **dict(zip(keys, shape, strict=True)), **more})
 
 
-# The shapes are those of the published config.json; the totals those that public repositories quote from the hub as
+# The shapes are those of the published config.json; the totals those that public
+# repositories quote from the hub as
 # `safetensors.total` of meta-llama/Llama-3.1-8B, Qwen/Qwen3-0.6B, Qwen/Qwen2.5-7B,
 # mistralai/Mixtral-8x7B-v0.1, mistralai/Mistral-7B-v0.1, google/gemma-2b, google/gemma-2-2b,
 # microsoft/Phi-3-mini-4k-instruct, Qwen/Qwen3-30B-A3B, and for EleutherAI/pythia-6.9b and

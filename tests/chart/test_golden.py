@@ -1,10 +1,10 @@
 """What helm gives the cluster, for review."""
 
-from difflib import unified_diff
 from pathlib import Path
 
 import pytest
 
+import golden_file
 from chart.helm import CPU, MONITORING, Helm
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -23,13 +23,7 @@ def test_the_chart_renders_what_was_reviewed(
 ) -> None:
     """Helm renders the golden file byte for byte; the CRDs have their own test."""
     now = helm.text("--set=crds.install=false", *CASES[case])
-    golden = GOLDEN / f"{case}.yaml"
-    if request.config.getoption("--update-golden"):
-        golden.write_text(now, encoding="utf-8")
-    before = golden.read_text(encoding="utf-8") if golden.exists() else ""
-    changes = unified_diff(before.splitlines(), now.splitlines(), "reviewed", "now", lineterm="")
-    told = "\n".join(changes)
-    assert not told, f"pytest --update-golden accepts this:\n{told}"
+    golden_file.check(GOLDEN / f"{case}.yaml", now, request)
 
 
 def test_every_golden_file_has_its_case() -> None:

@@ -1,12 +1,12 @@
 """What the cluster gets for each example that users read."""
 
 from datetime import UTC, datetime
-from difflib import unified_diff
 from pathlib import Path
 
 import pytest
 import yaml
 
+import golden_file
 from modelops.api.kinds import KINDS
 from modelops.sync.catalogue import Catalogue, Platform
 from modelops.sync.desired import Apply, Desired, sync
@@ -59,13 +59,7 @@ def test_an_example_becomes_exactly_what_was_reviewed(
     """An example on an empty cluster is rendered as its golden file says, byte for byte."""
     documents = yaml.safe_load_all(example.read_text(encoding="utf-8"))
     now = "---\n".join(written(sync(observed(d), CATALOGUE, NOW)) for d in documents)
-    golden = GOLDEN / example.name
-    if request.config.getoption("--update-golden"):
-        golden.write_text(now, encoding="utf-8")
-    before = golden.read_text(encoding="utf-8") if golden.exists() else ""
-    changes = unified_diff(before.splitlines(), now.splitlines(), "reviewed", "now", lineterm="")
-    told = "\n".join(changes)
-    assert not told, f"pytest --update-golden accepts this:\n{told}"
+    golden_file.check(GOLDEN / example.name, now, request)
 
 
 def test_every_golden_file_has_its_example() -> None:

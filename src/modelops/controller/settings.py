@@ -10,11 +10,11 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from modelops.api.base import QUANTITY_PATTERN
+from modelops.setting import Names, Port
 from modelops.sync.catalogue import Platform
 
 PREFIX: Final = "MODELOPS_"
 IMAGE_PREFIX: Final = f"{PREFIX}IMAGE_"
-Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 def _own_name() -> str:
@@ -26,7 +26,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
-    namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
+    namespaces: Names = Field(
         default=(), description="Namespaces to watch, separated by commas; empty: all of them."
     )
     workers: int = Field(
@@ -80,13 +80,6 @@ class Settings(BaseSettings):
     @classmethod
     def _peers(cls, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) and value else value or ()
-
-    @field_validator("namespaces", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
 
     @field_validator("accelerator", "storage_class", mode="before")
     @classmethod

@@ -1,13 +1,12 @@
 """What the gateway takes from its environment: variables that begin with MODELOPS_GATEWAY_."""
 
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from modelops.gateway.snapshot import Front, Tls
-
-Port = Annotated[int, Field(ge=1, le=65535)]
+from modelops.setting import Names, Port
 
 
 class Settings(BaseSettings):
@@ -17,7 +16,7 @@ class Settings(BaseSettings):
 
     folder: str = Field("/config", min_length=1, description="Where Envoy's files are written.")
     system_namespace: str = Field("modelops-system", description="Where API keys are remembered.")
-    namespaces: Annotated[tuple[str, ...], NoDecode] = Field(
+    namespaces: Names = Field(
         (), description="Namespaces whose models are served, separated by commas; empty: all."
     )
     port: Port = 8080
@@ -30,13 +29,6 @@ class Settings(BaseSettings):
     )
     tls_folder: str = Field("", description="Where tls.crt and tls.key are; empty: no TLS.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-
-    @field_validator("namespaces", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return tuple(part.strip() for part in value.split(",") if part.strip())
 
     @property
     def front(self) -> Front:

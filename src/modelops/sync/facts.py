@@ -7,7 +7,7 @@ from modelops.sync.cause import Cause, short
 from modelops.sync.diagnosis import UNSCHEDULABLE, diagnose
 from modelops.sync.observed import DEPLOYMENT, Manifest, Observed
 from modelops.sync.plan import Plan
-from modelops.sync.pod import REVISION_LABEL
+from modelops.sync.pod import marked_revision
 from modelops.sync.replica import Replica, replicas
 
 
@@ -80,9 +80,7 @@ def gather(observed: Observed, plan: Plan, revision: str, now: datetime) -> Fact
 
 def revision_of(deployment: Manifest) -> str | None:
     """Return the revision that a Deployment's pod template carries."""
-    labels = deployment["spec"]["template"].get("metadata", {}).get("labels", {})
-    value = labels.get(REVISION_LABEL)
-    return None if value is None else str(value)
+    return marked_revision(deployment["spec"]["template"])
 
 
 def _lost(pods: tuple[Replica, ...], revision: str, now: datetime) -> tuple[Replica, ...]:

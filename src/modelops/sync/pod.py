@@ -51,7 +51,7 @@ def pod_template(observed: Observed, plan: Plan, labels: Mapping[str, str]) -> d
     if live is None:
         return template
     kept = _template(observed, plan, labels, _fetch_image(live))
-    return kept if _revision(kept) == _revision(live) else template
+    return kept if marked_revision(kept) == marked_revision(live) else template
 
 
 def _template(
@@ -62,8 +62,8 @@ def _template(
     template = merge(
         merge({**identity, "spec": _pod(observed, plan, fetch_image)}, patch), identity
     )
-    revision = {"metadata": {"labels": {REVISION_LABEL: _digest(template)}}}
-    return dict(merge(template, revision))
+    mark = {"metadata": {"labels": {REVISION_LABEL: _digest(template)}}}
+    return dict(merge(template, mark))
 
 
 def _serving(observed: Observed) -> Mapping[str, Any] | None:
@@ -81,9 +81,10 @@ def _fetch_image(template: Mapping[str, Any]) -> str:
     return next((str(c["image"]) for c in containers if c["name"] == FETCHER), "")
 
 
-def _revision(template: Mapping[str, Any]) -> str | None:
-    labels = template.get("metadata", {}).get("labels") or {}
-    return labels.get(REVISION_LABEL)
+def marked_revision(given: Mapping[str, Any]) -> str | None:
+    """Return the revision that a pod or a pod template is marked with, if it is."""
+    value = (given.get("metadata", {}).get("labels") or {}).get(REVISION_LABEL)
+    return None if value is None else str(value)
 
 
 def _digest(template: Mapping[str, Any]) -> str:

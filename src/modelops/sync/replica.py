@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from modelops.sync.observed import Manifest, Observed
-from modelops.sync.pod import REVISION_LABEL
+from modelops.sync.pod import marked_revision
 
 ENGINE: Final = "engine"
 """The container that serves."""
@@ -41,8 +41,7 @@ class Replica:
     @property
     def revision(self) -> str | None:
         """The digest of the template the pod was made from."""
-        label = self.pod["metadata"].get("labels", {}).get(REVISION_LABEL)
-        return None if label is None else str(label)
+        return marked_revision(self.pod)
 
     @property
     def ended(self) -> bool:

@@ -7,10 +7,10 @@ import yaml
 
 from chart.helm import CHART, ROOT, Helm, of_kind
 from modelops.api.crd import crd
-from modelops.api.kinds import KINDS
+from modelops.api.group import EVERY_KIND
 from modelops.api.manifest import crd_yaml
 
-TYPES = {f"{kind.plural}.yaml": kind for kind in KINDS.values()}
+TYPES = {f"{kind.plural}.yaml": kind for kind in EVERY_KIND.values()}
 
 
 def plain(definition: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def test_the_files_are_what_the_types_make() -> None:
 
 def test_the_text_of_a_crd_is_the_crd() -> None:
     """The generated YAML, read again, is the manifest that the types make."""
-    assert all(yaml.safe_load(crd_yaml(kind)) == crd(kind) for kind in KINDS.values())
+    assert all(yaml.safe_load(crd_yaml(kind)) == crd(kind) for kind in EVERY_KIND.values())
 
 
 def test_there_is_one_copy() -> None:
@@ -37,7 +37,7 @@ def test_there_is_one_copy() -> None:
 def test_the_chart_installs_the_types(helm: Helm) -> None:
     """Helm renders each CRD as the types make it, and keeps it when the release goes."""
     rendered = of_kind(helm.objects(), "CustomResourceDefinition")
-    expected = {f"{kind.plural}.modelops.dev": crd(kind) for kind in KINDS.values()}
+    expected = {f"{kind.plural}.modelops.dev": crd(kind) for kind in EVERY_KIND.values()}
     assert {found["metadata"]["name"]: plain(found) for found in rendered} == expected
     policy = {found["metadata"]["annotations"]["helm.sh/resource-policy"] for found in rendered}
     assert policy == {"keep"}

@@ -11,6 +11,7 @@ from modelops.gateway.settings import Settings
 from podsecurity import violations
 
 NAME = "modelops-gateway"
+SERVING = tuple(kind.plural for kind in KINDS.values())
 OPTIONS = (
     "--set=gateway.tlsSecret=cert",
     "--set=gateway.tenantRequestsPerMinute=4294967295",
@@ -126,14 +127,15 @@ def granted(role: Manifest) -> set[tuple[str, str, str]]:
 
 
 def test_it_may_read_what_it_follows_and_nothing_else(helm: Helm) -> None:
-    """Models and EndpointSlices everywhere, ConfigMaps in the release's namespace; no Secret."""
+    """Models, routes and EndpointSlices everywhere, tenants and ConfigMaps in its own namespace."""
     objects = helm.objects()
-    kinds = {("modelops.dev", kind.plural) for kind in KINDS.values()}
+    kinds = {("modelops.dev", plural) for plural in (*SERVING, "modelroutes")}
     followed = kinds | {("discovery.k8s.io", "endpointslices")}
     both = {(*resource, verb) for resource in followed for verb in ("list", "watch")}
     assert granted(one(objects, "ClusterRole", NAME)) == both
     keys = one(objects, "Role", f"{NAME}-keys")
-    assert granted(keys) == {("", "configmaps", "list"), ("", "configmaps", "watch")}
+    own = (("", "configmaps"), ("modelops.dev", "tenants"))
+    assert granted(keys) == {(*resource, verb) for resource in own for verb in ("list", "watch")}
     assert keys["metadata"]["namespace"] == NAMESPACE
 
 

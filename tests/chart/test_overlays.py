@@ -10,6 +10,7 @@ import yaml
 
 from chart.helm import ROOT, Helm, one
 from modelops.api.base import GROUP
+from modelops.api.group import EVERY_KIND
 from modelops.api.kinds import KINDS
 from modelops.sync.catalogue import Catalogue, Platform
 from modelops.sync.desired import Apply, Desired, sync
@@ -94,6 +95,6 @@ def test_examples_point_at_what_exists(helm: Helm, tool: str, tmp_path: Path) ->
 def test_argo_cd_knows_every_kind() -> None:
     """There is a health check for each kind, the same for all."""
     (patch,) = [d for d in documents(GITOPS / "argocd" / "configuration") if set(d) == {"data"}]
-    expected = {f"resource.customizations.health.{GROUP}_{name}" for name in KINDS}
+    expected = {f"resource.customizations.health.{GROUP}_{name}" for name in EVERY_KIND}
     assert set(patch["data"]) == expected
     assert len(set(patch["data"].values())) == 1

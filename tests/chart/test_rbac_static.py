@@ -15,6 +15,7 @@ import pytest
 from chart.helm import NAMESPACE, ROOT, Helm, one
 from modelops.api.base import GROUP
 from modelops.api.kinds import KINDS
+from modelops.api.policies import POLICIES
 from modelops.cluster import PLURALS, Cluster
 from modelops.sync.observed import CHILD_TYPES
 
@@ -32,6 +33,8 @@ def builtin(api_version: str, kind: str) -> Resource:
 
 KIND: Final = frozenset((GROUP, kind.plural) for kind in KINDS.values())
 STATUS: Final = frozenset((GROUP, f"{kind.plural}/status") for kind in KINDS.values())
+POLICY: Final = frozenset((GROUP, kind.plural) for kind in POLICIES.values())
+POLICY_STATUS: Final = frozenset((GROUP, f"{kind.plural}/status") for kind in POLICIES.values())
 FINALIZERS: Final = frozenset((GROUP, f"{kind.plural}/finalizers") for kind in KINDS.values())
 CHILD: Final = frozenset(builtin(child.api_version, child.kind) for child in CHILD_TYPES)
 POD: Final = frozenset({("", "pods")})
@@ -96,6 +99,8 @@ def granted(role: Mapping[str, Any]) -> set[Permission]:
 WATCHED: Final = (
     called(CALLS)
     | permissions(KIND | CHILD, KOPF)
+    | permissions(POLICY, {"list", "watch"})
+    | permissions(POLICY_STATUS, {"patch"})
     | permissions(FINALIZERS, {"update"})  # to be an owner that blocks its own deletion
 )
 
@@ -183,6 +188,15 @@ def test_watched_namespaces_get_roles_instead(helm: Helm, namespace: str) -> Non
     assert granted(role) == WATCHED
 
 
+def test_tenants_are_followed_where_the_platform_is(helm: Helm) -> None:
+    """With watchNamespaces the operator sees tenants in the release's namespace, and no more."""
+    role = one(helm.objects("--set=watchNamespaces={team-a}"), "Role", "modelops-operator-tenants")
+    assert role["metadata"]["namespace"] == NAMESPACE
+    assert granted(role) == permissions({(GROUP, "tenants")}, {"list", "watch"}) | permissions(
+        {(GROUP, "tenants/status")}, {"patch"}
+    )
+
+
 def test_no_rule_reaches_secrets(helm: Helm) -> None:
     """No role of the chart names Secrets: they are only referenced."""
     roles = [found for found in helm.objects() if found["kind"] in {"Role", "ClusterRole"}]
@@ -198,9 +212,9 @@ def test_every_role_is_bound_to_its_account_alone(helm: Helm, account: str) -> N
     names = {(o["kind"], o["metadata"]["name"]) for o in objects}
     bindings = [found for found in objects if found["kind"].endswith("Binding")]
     subject = {"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}
-    assert len(bindings) == 4
+    assert len(bindings) == 5
     own = [b for b in bindings if b["metadata"]["name"].startswith(account)]
-    assert len(own) == 2
+    assert len(own) == (3 if account == "modelops-operator" else 2)
     for binding in own:
         assert binding["subjects"] == [subject]
         assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) in names

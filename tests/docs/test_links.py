@@ -8,7 +8,7 @@ import pytest
 
 from docs.pages import ROOT, Page, pages
 from modelops.api.crd import crd
-from modelops.api.kinds import KINDS
+from modelops.api.group import EVERY_KIND
 from modelops.cli.app import app
 from modelops.cli.plugin import app as plugin
 
@@ -55,7 +55,8 @@ def test_fields_exist(page: Page) -> None:
     """Every field of a spec or status that a page names in code is one of a kind."""
     named = {path for code in _for_kubectl(page) for path in FIELD.findall(code)}
     schemas = [
-        crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for kind in KINDS.values()
+        crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        for kind in EVERY_KIND.values()
     ]
     named -= OF_OTHER_OBJECTS
     assert not {path for path in named if not any(_has(s, path.split(".")) for s in schemas)}

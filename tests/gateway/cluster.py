@@ -13,6 +13,8 @@ from modelops.cluster import Unreachable
 LABELS = {"app.kubernetes.io/managed-by": "modelops"}
 PLURALS = {
     "TextModel": "textmodels",
+    "ModelRoute": "modelroutes",
+    "Tenant": "tenants",
     "EndpointSlice": "endpointslices",
     "ConfigMap": "configmaps",
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cluster import WatchedApiServer, replicas, text_model
-from modelops.api.kinds import KINDS
+from modelops.api.group import EVERY_KIND
 from modelops.cluster import Cluster, plurals
 from modelops.gateway.control import Control, View
 from modelops.gateway.files import published
@@ -30,7 +30,7 @@ class Stage:
         """Write into that folder."""
         self.server = WatchedApiServer()
         self.folder = folder
-        cluster = Cluster(self.server, plurals(KINDS))
+        cluster = Cluster(self.server, plurals(EVERY_KIND))
         self.store = KeyStore(cluster, SYSTEM)
         news = asyncio.Event()
         view = View.of(cluster, SYSTEM, (), news)

@@ -13,7 +13,7 @@ from integration.api import Api, Manifest
 from integration.process import OperatorProcess, eventually
 from modelops.api.base import API_VERSION
 from modelops.api.crd import crd
-from modelops.api.kinds import KINDS
+from modelops.api.group import EVERY_KIND
 
 Start = Callable[..., OperatorProcess]
 
@@ -41,7 +41,7 @@ def api(control_plane: ControlPlane) -> Iterator[Api]:
 
 def install_crds(api: Api) -> None:
     """Create the CRDs and wait until they are served."""
-    for kind in KINDS.values():
+    for kind in EVERY_KIND.values():
         manifest = crd(kind)
         api.create(manifest)
         name = manifest["metadata"]["name"]

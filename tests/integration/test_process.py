@@ -14,7 +14,7 @@ from integration.conftest import Start, install_crds, text_model
 from integration.process import eventually
 from integration.verdict import converged, reaches
 from modelops.api.crd import crd
-from modelops.api.kinds import KINDS
+from modelops.api.group import EVERY_KIND
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def test_a_stuck_pass_fails_the_liveness_probe(api: Api, namespace: str, start: 
 
 def test_without_crds_it_waits_for_them(api: Api, namespace: str, start: Start) -> None:
     """An operator that starts before its CRDs goes to work by itself when they come."""
-    for kind in KINDS.values():
+    for kind in EVERY_KIND.values():
         name = crd(kind)["metadata"]["name"]
         api.delete("CustomResourceDefinition", None, name)
         eventually(lambda name=name: api.find("CustomResourceDefinition", None, name) is None)

@@ -9,7 +9,7 @@ from integration.api import Api, Refusal
 from integration.conftest import established, text_model
 from modelops.api.base import API_VERSION
 from modelops.api.crd import crd
-from modelops.api.kinds import KINDS
+from modelops.api.group import EVERY_KIND
 from modelops.api.kinds.textmodel import KIND
 
 HF: dict[str, Any] = {"uri": "hf://owner/name"}
@@ -144,7 +144,7 @@ def _rules(node: Any) -> Iterator[dict[str, str]]:
 
 def test_the_crds_are_served_without_complaint(api: Api) -> None:
     """Every CRD is established, structural, and named as it asks to be."""
-    for kind in KINDS.values():
+    for kind in EVERY_KIND.values():
         name = crd(kind)["metadata"]["name"]
         assert established(api, name)
         status = api.get("CustomResourceDefinition", None, name)["status"]
@@ -165,7 +165,7 @@ def test_the_smallest_object_gets_its_defaults(api: Api, namespace: str) -> None
 def test_every_field_explains_itself(api: Api) -> None:
     """What `kubectl explain` reads has a description for every field of spec and status."""
     schemas = api.raw("GET", f"/openapi/v3/apis/{API_VERSION}")["components"]["schemas"]
-    for kind in KINDS.values():
+    for kind in EVERY_KIND.values():
         (schema,) = (s for name, s in schemas.items() if name.endswith(f".{kind.name}"))
         silent = [
             path

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from modelops.api.base import QUANTITY_PATTERN
-from modelops.api.crd import NAME_LENGTH, NAME_PATTERN
+from modelops.api.naming import NAME_LENGTH, NAME_PATTERN
 from sync.world import UID
 
 Json = Any

@@ -5,9 +5,9 @@ from typing import Final
 from pydantic import Field
 
 from modelops.api.base import ApiModel, rule, rules
-from modelops.api.kind import Kind
 from modelops.api.kinds import KINDS
 from modelops.api.parts import ServingSpec
+from modelops.api.serving import ServingKind
 from modelops.runtimes.engines import RUNTIMES
 from modelops.runtimes.runtime import Command, Hint, Runtime, Workload
 from modelops.sync.catalogue import Catalogue, Platform
@@ -29,7 +29,7 @@ class EchoModelSpec(ServingSpec):
     echo: Echo = Field(default_factory=Echo, description="What only an echo has.")
 
 
-ECHO_MODEL: Final = Kind(
+ECHO_MODEL: Final = ServingKind(
     name="EchoModel",
     plural="echomodels",
     short_name="em",

@@ -54,7 +54,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{/* What the gateway reads in the namespaces that it serves; nothing more. */}}
 {{- define "modelops.gateway.rules" -}}
 - apiGroups: [modelops.dev]
-  resources: {{ include "modelops.plurals" . }}
+  resources: {{ append (include "modelops.plurals.serving" . | fromJsonArray) "modelroutes" | toJson }}
   verbs: [list, watch]
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]

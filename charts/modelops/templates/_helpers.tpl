@@ -23,11 +23,23 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- .Values.serviceAccount.name | default $default -}}
 {{- end }}
 
-{{/* Plural names of the modelops kinds, as a JSON list: those of the CRDs beside this chart. */}}
+{{/* Plural names of all modelops kinds, as a JSON list: those of the CRDs beside this chart. */}}
 {{- define "modelops.plurals" -}}
 {{- $plurals := list -}}
 {{- range $path, $_ := .Files.Glob "files/crds/*.yaml" -}}
 {{- $plurals = append $plurals ($.Files.Get $path | fromYaml).spec.names.plural -}}
+{{- end -}}
+{{- toJson $plurals -}}
+{{- end }}
+
+{{/* Those of the kinds that serve: they can be scaled. */}}
+{{- define "modelops.plurals.serving" -}}
+{{- $plurals := list -}}
+{{- range $path, $_ := .Files.Glob "files/crds/*.yaml" -}}
+{{- $spec := ($.Files.Get $path | fromYaml).spec -}}
+{{- if (index $spec.versions 0).subresources.scale -}}
+{{- $plurals = append $plurals $spec.names.plural -}}
+{{- end -}}
 {{- end -}}
 {{- toJson $plurals -}}
 {{- end }}

@@ -1,6 +1,18 @@
+{{- define "modelops.rules.policies" -}}
+- apiGroups: [modelops.dev]
+  resources: {{ toJson . }}
+  verbs: [list, watch]
+- apiGroups: [modelops.dev]
+  resources:
+    {{- range . }}
+    - {{ . }}/status
+    {{- end }}
+  verbs: [patch]
+{{- end }}
+
 {{/* What the operator does in the namespaces that it watches; nothing more. */}}
 {{- define "modelops.rules.watched" -}}
-{{- $plurals := include "modelops.plurals" . | fromJsonArray -}}
+{{- $plurals := include "modelops.plurals.serving" . | fromJsonArray -}}
 # The models: watched, and never written to but for their status.
 - apiGroups: [modelops.dev]
   resources: {{ toJson $plurals }}
@@ -11,6 +23,8 @@
     - {{ . }}/status
     {{- end }}
   verbs: [patch]
+# What tells how models may be used: watched, and given a status.
+{{ include "modelops.rules.policies" (list "modelroutes" "tenants") }}
 # Needed to own children with blockOwnerDeletion where the admission plugin
 # OwnerReferencesPermissionEnforcement is on, as it is on OpenShift.
 - apiGroups: [modelops.dev]

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from modelops.api.base import ApiModel, Quantity, rule, rules
+from modelops.api.naming import SERVED_NAME, SERVED_NAME_HELP
 from modelops.registry.uri import URI_HELP, URI_PATTERN
 
 Name = Annotated[str, Field(min_length=1, max_length=253)]
@@ -47,8 +48,8 @@ class Model(ApiModel):
             "endpoint is a URL: write it as https://HOST[:PORT]",
         ),
         rule(
-            "!has(self.name) || self.name.matches('^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$')",
-            "name is what clients send as the model: letters, digits and any of . _ : / @ + -",
+            f"!has(self.name) || self.name.matches('{SERVED_NAME}')",
+            f"name is {SERVED_NAME_HELP}",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""The status that every serving kind reports, as types for the CRD and its readers."""
+"""The status that objects report, as types for the CRD and its readers."""
 
 from typing import Annotated, Literal
 
@@ -30,8 +30,8 @@ class WeightsStatus(ApiModel):
     percent: int | None = Field(None, description="Share of the bytes fetched so far.")
 
 
-class ServingStatus(ApiModel):
-    """What the operator saw when it last looked."""
+class Status(ApiModel):
+    """What the operator saw of an object of any kind when it last looked."""
 
     observed_generation: int = Field(
         -1, description="The generation of the spec this status speaks of; -1 before any."
@@ -44,6 +44,11 @@ class ServingStatus(ApiModel):
             "x-kubernetes-list-map-keys": ["type"],
         },
     )
+
+
+class ServingStatus(Status):
+    """What the operator saw of a model when it last looked."""
+
     url: str | None = Field(None, description="Base URL of the endpoint inside the cluster.")
     runtime: str | None = Field(None, description="The runtime that was chosen.")
     model: str | None = Field(None, description="The name that clients send as `model`.")

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from modelops.api.kinds import KINDS
+from modelops.api.group import EVERY_KIND
 from modelops.api.manifest import crd_yaml
 from modelops.api.reference import reference_markdown
 from modelops.cli import key
@@ -35,10 +35,10 @@ def crd_command(
     out: Annotated[Path | None, typer.Option(help="Write one file a kind here.")] = None,
 ) -> None:
     """Print the CustomResourceDefinitions, made from the types."""
-    if kind is not None and kind not in KINDS:
-        message = f"no kind {kind}; kinds: {', '.join(KINDS)}"
+    if kind is not None and kind not in EVERY_KIND:
+        message = f"no kind {kind}; kinds: {', '.join(EVERY_KIND)}"
         raise typer.BadParameter(message)
-    for found in (k for k in KINDS.values() if kind in (None, k.name)):
+    for found in (k for k in EVERY_KIND.values() if kind in (None, k.name)):
         if out is None:
             typer.echo(crd_yaml(found), nl=False)
             continue
@@ -51,7 +51,7 @@ def reference_command(
     out: Annotated[Path | None, typer.Option(help="Write one file a kind here.")] = None,
 ) -> None:
     """Print the reference of every kind as Markdown, made from the types."""
-    for kind in KINDS.values():
+    for kind in EVERY_KIND.values():
         if out is None:
             typer.echo(reference_markdown(kind), nl=False)
             continue

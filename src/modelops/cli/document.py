@@ -9,11 +9,11 @@ import typer
 import yaml
 
 from modelops.api.base import API_VERSION
-from modelops.api.kind import Kind
+from modelops.api.serving import ServingKind
 from modelops.sync.observed import Observed
 
 
-def read(path: Path, kinds: Mapping[str, Kind], namespace: str) -> list[Observed]:
+def read(path: Path, kinds: Mapping[str, ServingKind], namespace: str) -> list[Observed]:
     """Return the modelops objects of a YAML file ('-' is standard input), as on an empty cluster.
 
     Raises typer.BadParameter with what to write when the file holds none.
@@ -41,7 +41,9 @@ def _is_ours(document: object) -> bool:
     return isinstance(document, Mapping) and document.get("apiVersion") == API_VERSION
 
 
-def _observed(document: Mapping[str, Any], kinds: Mapping[str, Kind], space: str) -> Observed:
+def _observed(
+    document: Mapping[str, Any], kinds: Mapping[str, ServingKind], space: str
+) -> Observed:
     given = document.get("metadata")
     name = given.get("name") if isinstance(given, Mapping) else None
     if not name:

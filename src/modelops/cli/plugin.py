@@ -8,8 +8,8 @@ from kubernetes.aio import config
 from rich.console import Console
 
 from modelops.api.base import API_VERSION
-from modelops.api.kind import Kind
 from modelops.api.kinds import KINDS
+from modelops.api.serving import ServingKind
 from modelops.cli.chain import chain
 from modelops.cluster import ApiServer, Cluster, ClusterError, plurals
 from modelops.controller.observe import observe
@@ -57,7 +57,7 @@ def explain_command(
     Console().print(chain(observed, runtime))
 
 
-def _kind(name: str) -> Kind:
+def _kind(name: str) -> ServingKind:
     for kind in KINDS.values():
         if name.lower() in {kind.name.lower(), kind.plural, kind.short_name}:
             return kind
@@ -73,7 +73,7 @@ def _current_namespace() -> str:
     return str(active["context"].get("namespace", "default"))
 
 
-async def _observed(kind: Kind, namespace: str, name: str) -> Observed | None:
+async def _observed(kind: ServingKind, namespace: str, name: str) -> Observed | None:
     server = await ApiServer.connect()
     try:
         cluster = Cluster(server, plurals(KINDS))

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from modelops.api.kind import Kind
+from modelops.api.serving import ServingKind
 from modelops.cluster import Cluster, ClusterError, NotFound
 from modelops.sync.observed import CHILD_TYPES, ChildType, Manifest, Observed, Ref, labels
 from modelops.sync.pod import FETCHER
@@ -15,7 +15,7 @@ CRASH_LINES: Final = 200
 """Lines of a crashed engine's log: more than its last words in the pod's status hold."""
 
 
-async def observe(cluster: Cluster, kind: Kind, ref: Ref) -> Observed | None:
+async def observe(cluster: Cluster, kind: ServingKind, ref: Ref) -> Observed | None:
     """Return what the cluster holds of an object; None when it is gone or going.
 
     Raises ClusterError when the cluster cannot be read.
@@ -36,7 +36,7 @@ async def observe(cluster: Cluster, kind: Kind, ref: Ref) -> Observed | None:
 
 
 async def _children(
-    cluster: Cluster, kind: Kind, ref: Ref, child_type: ChildType
+    cluster: Cluster, kind: ServingKind, ref: Ref, child_type: ChildType
 ) -> list[dict[str, Any]]:
     """Return the objects with the model's labels, and the one that has the child's name."""
     listed = await cluster.list(

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,14 +11,16 @@ from typing import Any, Final
 
 from modelops.api.base import API_VERSION
 from modelops.api.kinds import KINDS
+from modelops.api.policies.modelroute import KIND as MODEL_ROUTE
+from modelops.api.policies.tenant import KIND as TENANT
 from modelops.cluster import Cluster
 from modelops.gateway import observed
 from modelops.gateway.files import publish, published
 from modelops.gateway.metrics import Metrics
-from modelops.gateway.observed import Slice, Standing
-from modelops.gateway.reflector import Reflector
+from modelops.gateway.observed import Found, Slice, Standing, Wish
+from modelops.gateway.reflector import Kept, Reflector
 from modelops.gateway.render import render
-from modelops.gateway.snapshot import Front, Model, Snapshot
+from modelops.gateway.snapshot import Front, Model, Snapshot, Tenant
 
 GATHER_SECONDS: Final = 0.05
 """Changes come in bursts: so long one waits for others."""
@@ -34,7 +36,9 @@ class View:
     """The copies of everything that a snapshot is made of."""
 
     models: Sequence[Reflector[Model]]
+    wishes: Sequence[Reflector[Wish]]
     slices: Sequence[Reflector[Slice]]
+    tenants: Reflector[Tenant]
     keys: Reflector[Mapping[str, Any] | None]
     standings: Reflector[Standing]
 
@@ -51,6 +55,12 @@ class View:
                 for kind in KINDS
                 for place in places
             ],
+            wishes=[
+                Reflector(
+                    cluster, API_VERSION, MODEL_ROUTE.name, place, {}, observed.wish, follow
+                )
+                for place in places
+            ],
             slices=[
                 Reflector(
                     cluster, "discovery.k8s.io/v1", "EndpointSlice", place, MANAGED,
@@ -58,6 +68,9 @@ class View:
                 )
                 for place in places
             ],
+            tenants=Reflector(
+                cluster, API_VERSION, TENANT.name, system, {}, observed.tenant, follow
+            ),
             keys=Reflector(
                 cluster, "v1", "ConfigMap", system, observed.SIGNING_KEY,
                 observed.public_key, follow,
@@ -70,7 +83,7 @@ class View:
     @property
     def reflectors(self) -> Sequence[Reflector[Any]]:
         """All of them."""
-        return (*self.models, *self.slices, self.keys, self.standings)
+        return (*self.models, *self.wishes, *self.slices, self.tenants, self.keys, self.standings)
 
     @property
     def complete(self) -> bool:
@@ -79,13 +92,19 @@ class View:
 
     def snapshot(self, now: datetime) -> Snapshot:
         """Return what they say now."""
-        return observed.snapshot(
-            (m for r in self.models for m in r.objects.values()),
-            (s for r in self.slices for s in r.objects.values()),
-            self.keys.objects.values(),
-            self.standings.objects.values(),
-            now,
+        found = Found(
+            models=_all(self.models),
+            wishes=_all(self.wishes),
+            slices=_all(self.slices),
+            tenants=_all([self.tenants]),
+            signing=_all([self.keys]),
+            standings=_all([self.standings]),
         )
+        return observed.snapshot(found, now)
+
+
+def _all(reflectors: Iterable[Reflector[Kept]]) -> tuple[Kept, ...]:
+    return tuple(one for reflector in reflectors for one in reflector.objects.values())
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from prometheus_client import start_http_server
 from pydantic import ValidationError
 from pythonjsonlogger.json import JsonFormatter
 
-from modelops.api.kinds import KINDS
+from modelops.api.group import EVERY_KIND
 from modelops.cluster import RECURSION_LIMIT, ApiServer, Cluster, plurals
 from modelops.gateway.control import Control, View
 from modelops.gateway.metrics import Metrics
@@ -21,7 +21,7 @@ async def run(settings: Settings) -> None:
     metrics = Metrics.create()
     start_http_server(settings.metrics_port, registry=metrics.registry)
     server = await ApiServer.connect()
-    cluster = Cluster(server, plurals(KINDS), metrics.count_call)
+    cluster = Cluster(server, plurals(EVERY_KIND), metrics.count_call)
     news = asyncio.Event()
     view = View.of(cluster, settings.system_namespace, settings.namespaces, news)
     working = asyncio.create_task(Control(view, settings.front, metrics, news).run())

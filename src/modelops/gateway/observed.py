@@ -1,14 +1,15 @@
 """From the cluster's objects to a snapshot (pure)."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
 from modelops.api.base import GROUP
 from modelops.gateway.keys import KeyRecord
-from modelops.gateway.snapshot import Endpoint, Model, Snapshot
+from modelops.gateway.snapshot import Endpoint, Model, Offer, Route, Snapshot, Target, Tenant
+from modelops.sync.holders import holders
 
 PART_LABEL: Final = f"{GROUP}/gateway"
 API_KEY: Final = {PART_LABEL: "api-key"}
@@ -31,6 +32,18 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What a ModelRoute asks for; models are named by their objects, in its own namespace.
+
+    ``route`` is without them; ``targets`` are names and weights.
+    """
+
+    route: Route
+    targets: tuple[tuple[str, int], ...]
+    fallback: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What is remembered of an API key; a record that cannot be read counts as revoked."""
 
@@ -42,9 +55,37 @@ class Standing:
 def model(manifest: Mapping[str, Any]) -> Model:
     """Return the model that an object describes, without its replicas."""
     meta = manifest["metadata"]
-    created = datetime.fromisoformat(meta["creationTimestamp"])
     served = manifest["spec"]["model"].get("name") or meta["name"]
-    return Model(served, meta["namespace"], meta["name"], int(created.timestamp()))
+    return Model(served, meta["namespace"], meta["name"], _created(meta))
+
+
+def wish(manifest: Mapping[str, Any]) -> Wish:
+    """Return what a ModelRoute asks for."""
+    meta, spec = manifest["metadata"], manifest["spec"]
+    served = spec.get("modelName") or meta["name"]
+    targets = tuple((t["model"], t.get("weight", 1)) for t in spec["targets"])
+    route = Route(served, meta["namespace"], meta["name"], _created(meta))
+    return Wish(route, targets, tuple(spec.get("fallback") or ()))
+
+
+def tenant(manifest: Mapping[str, Any]) -> Tenant:
+    """Return what a Tenant says."""
+    spec = manifest["spec"]
+    limits = spec.get("limits") or {}
+    models, namespaces = spec.get("models"), spec.get("namespaces")
+    return Tenant(
+        name=manifest["metadata"]["name"],
+        models=None if models is None else tuple(models),
+        namespaces=None if namespaces is None else tuple(namespaces),
+        priority=spec.get("priority", "Standard"),
+        requests_per_minute=limits.get("requestsPerMinute"),
+        tokens_per_minute=limits.get("tokensPerMinute"),
+        concurrent_requests=limits.get("concurrentRequests"),
+    )
+
+
+def _created(meta: Mapping[str, Any]) -> int:
+    return int(datetime.fromisoformat(meta["creationTimestamp"]).timestamp())
 
 
 def endpoint_slice(manifest: Mapping[str, Any]) -> Slice:
@@ -86,30 +127,49 @@ def public_key(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return jwk if isinstance(jwk, dict) and "d" not in jwk else None
 
 
-def snapshot(
-    models: Iterable[Model],
-    slices: Iterable[Slice],
-    keys: Iterable[Mapping[str, Any] | None],
-    standings: Iterable[Standing],
-    now: datetime,
-) -> Snapshot:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Everything that the cluster's objects say, each in whatever order."""
+
+    models: tuple[Model, ...] = ()
+    wishes: tuple[Wish, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    tenants: tuple[Tenant, ...] = ()
+    signing: tuple[Mapping[str, Any] | None, ...] = ()
+    standings: tuple[Standing, ...] = ()
+
+
+def snapshot(found: Found, now: datetime) -> Snapshot:
     """Return what the gateway shall serve."""
-    standings = tuple(standings)
-    records = [s.record for s in standings if s.record]
+    records = [s.record for s in found.standings if s.record]
     gone = {r.id for r in records if r.expired(now)}
-    found = sorted((key for key in keys if key), key=lambda key: str(key.get("kid")))
+    public = sorted((key for key in found.signing if key), key=lambda key: str(key.get("kid")))
+    models = _with_replicas(found.models, found.slices)
+    offers: list[Offer] = [*models, *_resolved(found.wishes, models)]
+    held = holders(offers).values()
+    routes = (one for one in held if isinstance(one, Route))
     return Snapshot(
-        models=_with_replicas(_unique(models), slices),
-        public_keys=tuple(found),
-        revoked=frozenset(s.id for s in standings if s.revoked and s.id not in gone),
+        models=tuple(sorted((o for o in held if isinstance(o, Model)), key=lambda m: m.cluster)),
+        routes=tuple(sorted(routes, key=lambda r: r.address)),
+        tenants=tuple(sorted(found.tenants, key=lambda t: t.name)),
+        public_keys=tuple(public),
+        revoked=frozenset(s.id for s in found.standings if s.revoked and s.id not in gone),
         key_limits=frozenset(r.rpm for r in records if r.rpm is not None and r.id not in gone),
     )
 
 
-def _unique(models: Iterable[Model]) -> list[Model]:
-    """Return one model a name: the oldest, so that no newcomer takes over another's callers."""
-    newest_first = sorted(models, key=lambda m: (m.created, m.namespace, m.name), reverse=True)
-    return list({m.served_name: m for m in newest_first}.values())
+def _resolved(wishes: Iterable[Wish], models: Iterable[Model]) -> Iterator[Route]:
+    """Yield the routes with the models that they name, leaving out those that do not exist."""
+    known = {(m.namespace, m.name): m for m in models}
+    for one in wishes:
+        space = one.route.namespace
+        shares = ((known.get((space, name)), weight) for name, weight in one.targets)
+        stand_ins = (known.get((space, name)) for name in one.fallback)
+        yield replace(
+            one.route,
+            targets=tuple(Target(model, weight) for model, weight in shares if model),
+            fallback=tuple(model for model in stand_ins if model),
+        )
 
 
 def _with_replicas(models: Iterable[Model], slices: Iterable[Slice]) -> tuple[Model, ...]:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+from modelops.gateway.grants import granted
 
 ISSUER: Final = "modelops"
 AUDIENCE: Final = "modelops-gateway"
@@ -36,17 +38,85 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """A model that takes its share of a route's requests: ``weight`` among those of the others."""
+
+    model: Model
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One more name that clients send, and the models that answer to it.
+
+    ``fallback`` are the models that answer, in their order, when the chosen target cannot.
+    ``created`` is the object's age in seconds since the epoch.
+    """
+
+    served_name: str
+    namespace: str
+    name: str
+    created: int = 0
+    targets: tuple[Target, ...] = ()
+    fallback: tuple[Model, ...] = ()
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """Namespace and name of the object."""
+        return self.namespace, self.name
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Every model that may answer."""
+        return (*(target.model for target in self.targets), *self.fallback)
+
+
+Offer = Model | Route
+"""What clients can name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Who keys belong to, where an object says so: what they may use, and how much of it.
+
+    ``models`` are grants and ``namespaces`` names; None is no restriction, and so is None of the
+    limits. ``priority`` is whose requests come first when a model has more to do than it can.
+    """
+
+    name: str
+    models: tuple[str, ...] | None = None
+    namespaces: tuple[str, ...] | None = None
+    priority: Literal["High", "Standard", "Low"] = "Standard"
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent_requests: int | None = None
+
+    def may_use(self, offer: Offer) -> bool:
+        """Tell whether the tenant may use what clients call so."""
+        named = self.models is None or granted(offer.served_name, self.models)
+        return named and (self.namespaces is None or offer.namespace in self.namespaces)
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that changes while the gateway runs.
 
-    ``public_keys`` are the JWKs that sign API keys; ``revoked`` holds ids of API keys;
-    ``key_limits`` holds every number of requests per minute that a key may carry.
+    ``models`` and ``routes`` are what clients can name, one each name. ``public_keys`` are the
+    JWKs that sign API keys; ``revoked`` holds ids of API keys; ``key_limits`` holds every number
+    of requests per minute that a key may carry. A tenant without an object is not restricted.
     """
 
     models: tuple[Model, ...] = ()
+    routes: tuple[Route, ...] = ()
+    tenants: tuple[Tenant, ...] = ()
     public_keys: tuple[Mapping[str, Any], ...] = ()
     revoked: frozenset[str] = frozenset()
     key_limits: frozenset[int] = frozenset()
+
+    @property
+    def offers(self) -> tuple[Offer, ...]:
+        """What clients can name, in the order of the names."""
+        return tuple(sorted((*self.models, *self.routes), key=lambda o: o.served_name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from modelops.api.kind import Kind
 from modelops.api.kinds import KINDS
+from modelops.api.serving import ServingKind
 from modelops.runtimes.engines import RUNTIMES
 from modelops.runtimes.runtime import Runtime
 
@@ -31,10 +31,10 @@ class Platform:
 class Catalogue:
     """Kinds and runtimes by name, and the platform's defaults."""
 
-    kinds: Mapping[str, Kind] = field(default_factory=lambda: KINDS)
+    kinds: Mapping[str, ServingKind] = field(default_factory=lambda: KINDS)
     runtimes: Mapping[str, Runtime] = field(default_factory=lambda: RUNTIMES)
     platform: Platform = field(default_factory=Platform)
 
-    def serving(self, kind: Kind) -> tuple[Runtime, ...]:
+    def serving(self, kind: ServingKind) -> tuple[Runtime, ...]:
         """Return the runtimes that serve a kind, in order of name."""
         return tuple(r for _, r in sorted(self.runtimes.items()) if kind.name in r.kinds)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from modelops.api.base import GROUP
-from modelops.api.kind import Kind
+from modelops.api.serving import ServingKind
 
 Manifest = Mapping[str, Any]
 
@@ -57,7 +57,7 @@ class Observed:
     ``logs`` holds, by pod, the last lines of an engine that crashed.
     """
 
-    kind: Kind
+    kind: ServingKind
     resource: Manifest
     children: Mapping[Ref, Manifest] = field(default_factory=dict)
     pods: tuple[Manifest, ...] = ()
@@ -94,6 +94,6 @@ class Observed:
         return any(o.get("controller") and o["uid"] == self.uid for o in owners)
 
 
-def labels(kind: Kind, name: str) -> dict[str, str]:
+def labels(kind: ServingKind, name: str) -> dict[str, str]:
     """Return the labels that select a model's pods and children."""
     return {f"{GROUP}/kind": kind.name, f"{GROUP}/model": name}

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from modelops.api.crd import NAME_HELP, named
+from modelops.api.naming import NAME_HELP, named
 from modelops.api.parts import ServingSpec
 from modelops.registry.uri import ClaimSource, Source, parse_uri
 from modelops.runtimes.runtime import Command, Device, Runtime, Workload

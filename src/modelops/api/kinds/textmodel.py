@@ -5,8 +5,8 @@ from typing import Final
 from pydantic import Field
 
 from modelops.api.base import ApiModel
-from modelops.api.kind import Kind
 from modelops.api.parts import ServingSpec
+from modelops.api.serving import ServingKind
 
 
 class Text(ApiModel):
@@ -27,7 +27,7 @@ class TextModelSpec(ServingSpec):
     text: Text = Field(default_factory=Text, description="What only a text model has.")
 
 
-KIND: Final = Kind(
+KIND: Final = ServingKind(
     name="TextModel",
     plural="textmodels",
     short_name="tm",

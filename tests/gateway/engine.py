@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from queue import Queue
 from typing import Any
 
@@ -32,12 +33,17 @@ class Engine:
         self.loop.call_soon_threadsafe(self.gate.put_nowait, None)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Echo the body; with `stream`, send events, and break off before the one that `dies`."""
+        """Echo the body, or give the `answer` that it holds.
+
+        With `stream`, send events, and break off before the one that `dies`.
+        """
         self.requests.append((request.method, request.path, dict(request.headers)))
         body = json.loads(await request.read() or b"{}")
         try:
             if body.get("stream"):
                 return await self._stream(request, body)
+            if "answer" in body:
+                return web.json_response(body["answer"])
             return web.json_response({"path": request.path, "got": body, "port": self.port})
         except asyncio.CancelledError:
             self.cancelled.put(request.path)
@@ -46,6 +52,11 @@ class Engine:
     async def _stream(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
+        if "told" in body:
+            for piece in pieces(said(body), body["cuts"]):
+                await response.write(piece)
+                await asyncio.sleep(0)
+            return response
         for number in range(EVENTS):
             if body.get("dies") == number:
                 assert request.transport
@@ -55,6 +66,20 @@ class Engine:
             await response.write(f'data: {{"n": {number}}}\n\n'.encode())
         await response.write(b"data: [DONE]\n\n")
         return response
+
+
+def said(body: dict[str, Any]) -> bytes:
+    """Return all that the engine streams for a request: what is `told`, and usage if asked."""
+    events = [*body["told"]]
+    if (body.get("stream_options") or {}).get("include_usage"):
+        events.append(f'data: {{"choices":[],"usage":{json.dumps(body["usage"])}}}')
+    return "".join(event + body["end"] for event in [*events, "data: [DONE]"]).encode()
+
+
+def pieces(text: bytes, cuts: list[int]) -> list[bytes]:
+    """Return a text in pieces, cut at these places."""
+    places = sorted({0, len(text), *(cut % len(text) for cut in cuts)})
+    return [text[a:b] for a, b in pairwise(places)]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from typing import Final
 from modelops.gateway.listener import MANAGER, listener
 from modelops.gateway.snapshot import Front
 from modelops.gateway.typed import FILTERS, Json, extension, file_source, typed
+from modelops.gateway.usage import FORGOTTEN_SECONDS
 
 MOST_CONNECTIONS: Final = 50_000
 _LOOPBACK: Final = "127.0.0.1"
@@ -20,6 +21,7 @@ def bootstrap(front: Front) -> Json:
             "listeners": [listener(front), _metrics(front)],
             "clusters": [_admin(front)],
         },
+        "stats_eviction_interval": f"{FORGOTTEN_SECONDS}s",
         "overload_manager": {"resource_monitors": [_connections()]},
     }
 

@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from modelops.gateway import access, answers
+from modelops.gateway import access, answers, usage
 from modelops.gateway.access import CLAIMS, KEY_ID
 from modelops.gateway.answers import BODY
 from modelops.gateway.listing import listing
 from modelops.gateway.routes import JSON_TYPE, MODEL, NAMED, ROUTES
 from modelops.gateway.snapshot import Front, Tls
+from modelops.gateway.streams import streams
 from modelops.gateway.typed import FILTERS, PREFIX, Json, extension, file_source, typed
 
 MANAGER: Final = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -63,7 +64,7 @@ def _manager(front: Front) -> Json:
         },
         http_filters=_filters(front),
         local_reply_config={"mappers": answers.mappers()},
-        access_log=[_log()],
+        access_log=[_log(), *usage.loggers()],
         always_set_request_id_in_response=True,
         **_limits(front),
         **_hygiene(),
@@ -113,6 +114,7 @@ def _filters(front: Front) -> list[Json]:
         _reader(),
         _remembered(MODEL, f"%DYNAMIC_METADATA({NAMED[0]}:{NAMED[1]})%"),
         listing(),
+        streams(),
         _filter("router.v3.Router", suppress_envoy_headers=True),
     ]
 
@@ -144,7 +146,7 @@ def _remembered(key: str, text: str) -> Json:
 
 
 def _reader() -> Json:
-    """Return the filter that reads the body's `model`."""
+    """Return the filter that reads the body's `model`, and the tokens of answers in JSON."""
     wrong = {"metadata_namespace": BODY[0], "key": BODY[1]}
     rule = {
         "selectors": [{"key": "model"}],
@@ -152,8 +154,15 @@ def _reader() -> Json:
         "on_missing": {**wrong, "value": "nameless"},
         "on_error": {**wrong, "value": "malformed"},
     }
-    rules = {"rules": [rule], "allow_content_types_regex": {"regex": JSON_TYPE}}
-    return _filter("json_to_metadata.v3.JsonToMetadata", request_rules=rules)
+    rules = {
+        "rules": [rule, *usage.request_rules()],
+        "allow_content_types_regex": {"regex": JSON_TYPE},
+    }
+    return _filter(
+        "json_to_metadata.v3.JsonToMetadata",
+        request_rules=rules,
+        response_rules=usage.response_rules(),
+    )
 
 
 def _log() -> Json:

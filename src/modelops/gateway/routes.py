@@ -87,7 +87,7 @@ def _of_model(model: Model) -> list[Json]:
     may_use = {**where, "value": {"list_match": {"one_of": fits}}}
     passed = {"match": {**_PATH, "headers": [_POST], "dynamic_metadata": [may_use]}}
     return [
-        passed | {"route": _route(model)},
+        passed | {"route": _route(model), "name": model.served_name},
         _refuse(_PATH | {"headers": [_POST]}, answers.MODEL_UNKNOWN),
         *_elsewhere(),
     ]

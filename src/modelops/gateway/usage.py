@@ -1,0 +1,184 @@
+"""What requests use: how tokens are read from answers, and the loggers that count them.
+
+Envoy counts by itself, in its statistics; `counters.py` reads them. A count has the tags tenant,
+key (the API key's id) and model, which is empty for requests that reached no model.
+"""
+
+import re
+from typing import Any, Final
+
+from modelops.gateway.access import CLAIMS
+from modelops.gateway.routes import JSON_TYPE, PATHS
+from modelops.gateway.typed import Json, extension, metadata
+
+TOKENS: Final = "modelops.tokens"
+"""Where a request's numbers of tokens stand in its dynamic metadata."""
+
+STREAM: Final = ("modelops", "stream")
+"""Where it says whether the request asks for a stream, in the request's own words."""
+
+USAGE_ASKED: Final = ("modelops", "usage_asked")
+"""Where it says whether the request asks for the stream's usage, in the request's own words."""
+
+SCOPE: Final = "modelops"
+SEMANTIC: Final = "gen_ai"
+MOST_COUNTERS: Final = 400_000
+MOST_HISTOGRAMS: Final = 20_000
+FORGOTTEN_SECONDS: Final = 600
+"""What has not changed for so long is forgotten, and starts at zero when it comes back."""
+
+OPERATIONS: Final = {
+    "/v1/chat/completions": "chat",
+    "/v1/completions": "text_completion",
+    "/v1/responses": "chat",
+    "/v1/embeddings": "embeddings",
+    "/v1/rerank": "rerank",
+    "/v1/score": "score",
+}
+"""OpenTelemetry's names of what the paths do; it has none for the last two."""
+
+_MODEL: Final = "%ROUTE_NAME%"
+_CALLER: Final = {
+    "tenant": f"%DYNAMIC_METADATA({CLAIMS[0]}:{CLAIMS[1]}:sub)%",
+    "key": f"%DYNAMIC_METADATA({CLAIMS[0]}:{CLAIMS[1]}:jti)%",
+    "model": _MODEL,
+}
+_OPERATION: Final = {"gen_ai.request.model": _MODEL, "gen_ai.operation.name": "%PATH(NQ)%"}
+_FAILURE: Final = _OPERATION | {"error.type": "%RESPONSE_CODE%"}
+
+
+def request_rules() -> list[Json]:
+    """Return what is read from requests: whether a stream is wanted, and whether its usage."""
+    return [
+        _rule(("stream",), _present(*STREAM, "STRING")),
+        _rule(("stream_options", "include_usage"), _present(*USAGE_ASKED, "STRING")),
+    ]
+
+
+def response_rules() -> Json:
+    """Return what is read from answers in JSON; streams are read by `streams.py`.
+
+    Embeddings have no output, which counts as zero. Where two names mean the same, the later
+    rule wins.
+    """
+    output = _present(TOKENS, "output", "NUMBER")
+    none = {"metadata_namespace": TOKENS, "key": "output", "value": 0}
+    return {
+        "rules": [
+            _rule(("usage", "input_tokens"), _present(TOKENS, "input", "NUMBER")),
+            _rule(("usage", "prompt_tokens"), _present(TOKENS, "input", "NUMBER")),
+            _rule(("usage", "output_tokens"), output, on_missing=none),
+            _rule(("usage", "completion_tokens"), output),
+        ],
+        "allow_content_types_regex": {"regex": JSON_TYPE},
+    }
+
+
+def _rule(path: tuple[str, ...], found: Json, **fields: Json) -> Json:
+    return {"selectors": [{"key": key} for key in path], "on_present": found, **fields}
+
+
+def _present(namespace: str, key: str, kind: str) -> Json:
+    return {"metadata_namespace": namespace, "key": key, "type": kind}
+
+
+def loggers() -> list[Json]:
+    """Return the loggers that count, each for its kind of requests."""
+    return [
+        _logger(SCOPE, _offered(), counters=[_counter("requests")]),
+        _logger(
+            SCOPE,
+            _counted(),
+            counters=[
+                _counter("input_tokens", f"%DYNAMIC_METADATA({TOKENS}:input)%"),
+                _counter("output_tokens", f"%DYNAMIC_METADATA({TOKENS}:output)%"),
+            ],
+        ),
+        _logger(
+            SCOPE,
+            _uncounted(),
+            counters=[
+                _counter("uncounted_bytes_received", "%BYTES_RECEIVED%"),
+                _counter("uncounted_bytes_sent", "%BYTES_SENT%"),
+            ],
+        ),
+        *_semantic(),
+    ]
+
+
+def _semantic() -> list[Json]:
+    """Return the loggers of what OpenTelemetry's conventions for generative AI name."""
+    duration = "server.request.duration"
+    first = "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:ms)%"
+    return [
+        _logger(
+            SEMANTIC,
+            _all(_offered(), _status("LE", 399)),
+            histograms=[_histogram(duration, _OPERATION, "%DURATION%")],
+        ),
+        _logger(
+            SEMANTIC,
+            _all(_offered(), _status("GE", 400)),
+            histograms=[_histogram(duration, _FAILURE, "%DURATION%")],
+        ),
+        _logger(
+            SEMANTIC,
+            _streamed(),
+            histograms=[_histogram("server.time_to_first_token", _OPERATION, first)],
+        ),
+    ]
+
+
+def _logger(scope: str, which: Json, **stats: Any) -> Json:
+    limits = {"max_counters": MOST_COUNTERS, "max_histograms": MOST_HISTOGRAMS}
+    kept = {"prefix": scope, "enable_eviction": True, **limits}
+    kind = "envoy.extensions.access_loggers.stats.v3.Config"
+    return {**extension("stats", kind, stats_scope=kept, **stats), "filter": which}
+
+
+def _counter(name: str, value: str | None = None) -> Json:
+    amount = {"value_format": value} if value else {"value_fixed": 1}
+    return {"stat": _stat(name, _CALLER), **amount}
+
+
+def _histogram(name: str, tags: dict[str, str], value: str) -> Json:
+    return {"stat": _stat(name, tags), "unit": "Milliseconds", "value_format": value}
+
+
+def _stat(name: str, tags: dict[str, str]) -> Json:
+    return {"name": name, "tags": [{"name": t, "value_format": v} for t, v in tags.items()]}
+
+
+def _offered() -> Json:
+    """Return the filter for paths that models are asked on: others may have any name."""
+    paths = "|".join(re.escape(path) for path in PATHS)
+    regex = {"safe_regex": {"regex": rf"({paths})(\?.*)?"}}
+    return {"header_filter": {"header": {"name": ":path", "string_match": regex}}}
+
+
+def _counted() -> Json:
+    return _metadata("input", {"present_match": True}, missing=False)
+
+
+def _uncounted() -> Json:
+    """Return the filter for what engines worked on and did not tell of: its caller went away."""
+    unknown = _metadata("input", {"present_match": False}, missing=True)
+    return _all(_offered(), _status("LE", 200), unknown)
+
+
+def _streamed() -> Json:
+    return _metadata("streamed", {"bool_match": True}, missing=False)
+
+
+def _metadata(key: str, value: Json, *, missing: bool) -> Json:
+    matcher = {**metadata(TOKENS, key), "value": value}
+    return {"metadata_filter": {"matcher": matcher, "match_if_key_not_found": missing}}
+
+
+def _status(operator: str, code: int) -> Json:
+    value = {"default_value": code, "runtime_key": f"modelops.count.{operator}.{code}"}
+    return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
+
+
+def _all(*filters: Json) -> Json:
+    return {"and_filter": {"filters": list(filters)}}

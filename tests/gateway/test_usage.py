@@ -1,0 +1,250 @@
+"""Tokens are counted from answers and streams, and callers see only what they asked for."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+from httpx2 import AsyncClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.conftest import model
+from gateway.engine import Engine, said
+from gateway.proxy import Gateway, until
+from modelops.gateway.counters import Series, growth, parse, read
+
+CHAT = {"model": "llama-8b", "messages": []}
+USAGE = {"prompt_tokens": 7, "total_tokens": 16, "completion_tokens": 9}
+RESPONSES = {"input_tokens": 7, "output_tokens": 9, "total_tokens": 16}
+
+
+def counts(gateway: Gateway) -> dict[Series, int]:
+    """Return what Envoy has counted."""
+
+    async def ask() -> dict[Series, int]:
+        async with AsyncClient(base_url=f"http://127.0.0.1:{gateway.front.admin_port}") as envoy:
+            return await read(envoy)
+
+    return asyncio.run(ask())
+
+
+def spent(gateway: Gateway, before: dict[Series, int]) -> dict[str, int]:
+    """Return what was added, by name; it is of one tenant, key and model."""
+    added = growth(before, counts(gateway))
+    assert len({series[1:] for series in added}) <= 1
+    return {series.name: count for series, count in added.items()}
+
+
+def wait(gateway: Gateway, before: dict[Series, int], **expected: int) -> None:
+    """Wait until exactly this was added."""
+    until(lambda: spent(gateway, before).get("requests", 0) == expected["requests"], 5)
+    assert spent(gateway, before) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "usage", "output"),
+    [
+        ("/v1/chat/completions", USAGE, 9),
+        ("/v1/responses", RESPONSES, 9),
+        ("/v1/embeddings", {"prompt_tokens": 7, "total_tokens": 7}, 0),
+    ],
+)
+def test_the_tokens_of_an_answer_are_counted(
+    front: Gateway, path: str, usage: dict[str, int], output: int
+) -> None:
+    """Each request adds what its answer says to the counts of its tenant, key and model."""
+    before = counts(front)
+    record = front.record("*")
+    with front.client(front.signing.sign(record)) as client:
+        body = CHAT | {"answer": {"choices": [], "usage": usage}}
+        assert client.post(path, json=body).json() == body["answer"]
+        client.post(path, json=body)
+    until(lambda: spent(front, before).get("requests") == 2, 5)
+    added = growth(before, counts(front))
+    assert {series[1:] for series in added} == {("acme", record.id, "llama-8b")}
+    assert {s.name: n for s, n in added.items()} == {
+        "requests": 2,
+        "input_tokens": 14,
+        **({"output_tokens": 2 * output} if output else {}),
+    }
+
+
+@pytest.mark.parametrize("name", ["a/b:c@d+e", "a.b.c", 'q"u\\o', "x;y=1,z", "ä ö"])
+def test_a_name_is_counted_as_it_is(front: Gateway, fake: Engine, name: str) -> None:
+    """Names with any characters come back unchanged from Envoy's statistics."""
+    front.serve(models=(model(name, fake.port),))
+    before = counts(front)
+    with front.client(front.key("*")) as client:
+        until(lambda: len(client.get("/v1/models").json()["data"]) == 1, 5)
+        client.post("/v1/completions", json={"model": name, "answer": {"usage": USAGE}})
+    until(lambda: bool(spent(front, before)), 5)
+    assert {series.model for series in growth(before, counts(front))} == {name}
+
+
+def test_a_large_answer_is_passed_on_and_counted(front: Gateway) -> None:
+    """An answer of several megabytes, as many embeddings are, arrives whole and is counted."""
+    before = counts(front)
+    answer = {"data": "x" * 900_000, "usage": USAGE}
+    with front.client(front.key("*")) as client:
+        assert client.post("/v1/embeddings", json=CHAT | {"answer": answer}).json() == answer
+    wait(front, before, requests=1, input_tokens=7, output_tokens=9)
+
+
+@pytest.mark.parametrize("usage", [None, [], {}, "much", {"prompt_tokens": None}])
+def test_an_answer_without_usage_is_counted_in_bytes(front: Gateway, usage: Any) -> None:
+    """What an engine does not tell is still known: how much came and went."""
+    before = counts(front)
+    with front.client(front.key("*")) as client:
+        sent = client.build_request(
+            "POST", "/v1/completions", json=CHAT | {"answer": {"usage": usage}}
+        )
+        answer = client.send(sent)
+    wait(
+        front,
+        before,
+        requests=1,
+        uncounted_bytes_received=len(sent.content),
+        uncounted_bytes_sent=len(answer.content),
+    )
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"stream_options": None},
+        {"stream_options": {}},
+        {"stream_options": {"include_usage": False}},
+    ],
+)
+def test_a_stream_is_counted_unasked(front: Gateway, path: str, options: dict[str, Any]) -> None:
+    """The tokens of a stream are counted though the caller did not ask and does not see them."""
+    before = counts(front)
+    body = stream(["data: {}"]) | options
+    with front.client(front.key("*")) as client:
+        assert client.post(path, json=body).content == said(body)
+    wait(front, before, requests=1, input_tokens=7, output_tokens=9)
+
+
+@pytest.mark.parametrize("true", [True, 1, "true", "Yes", "on", 1.0])
+def test_a_stream_is_known_however_engines_read_it(front: Gateway, true: object) -> None:
+    """What a lenient engine takes for a stream does not escape being counted."""
+    before = counts(front)
+    body = stream(["data: {}"]) | {"stream": true}
+    with front.client(front.key("*")) as client:
+        assert client.post("/v1/completions", json=body).content == said(body)
+    wait(front, before, requests=1, input_tokens=7, output_tokens=9)
+
+
+@pytest.mark.parametrize("true", [True, 1, "T", 1.0])
+def test_usage_that_was_asked_for_is_seen(front: Gateway, true: object) -> None:
+    """Who asks for the usage of a stream gets it, and it is counted once."""
+    before = counts(front)
+    body = stream(["data: {}"]) | {"stream_options": {"include_usage": true}}
+    with front.client(front.key("*")) as client:
+        answer = client.post("/v1/chat/completions", json=body)
+    assert b'"usage"' in answer.content
+    assert answer.content == said(body)
+    wait(front, before, requests=1, input_tokens=7, output_tokens=9)
+
+
+def test_a_stream_of_the_responses_api_is_counted(front: Gateway) -> None:
+    """Its last event holds the whole answer with its usage, and passes unchanged."""
+    before = counts(front)
+    response = {"output": "x" * 100_000, "usage": RESPONSES}
+    done = f"event: response.completed\ndata: {json.dumps({'response': response})}"
+    body = stream(['data: {"usage": null}', done])
+    with front.client(front.key("*")) as client:
+        assert client.post("/v1/responses", json=body).content == said(body)
+    wait(front, before, requests=1, input_tokens=7, output_tokens=9)
+
+
+def test_who_leaves_a_stream_is_counted_in_bytes(front: Gateway, fake: Engine) -> None:
+    """A caller that goes before the usage comes does not go uncounted."""
+    before = counts(front)
+    body = CHAT | {"stream": True, "gated": True}
+    with (
+        front.client(front.key("*")) as client,
+        client.stream("POST", "/v1/chat/completions", json=body) as answer,
+    ):
+        fake.release()
+        seen = next(answer.iter_raw())
+    fake.cancelled.get(timeout=5)
+    until(lambda: bool(spent(front, before)), 5)
+    added = spent(front, before)
+    assert added["uncounted_bytes_sent"] >= len(seen)
+    assert added["uncounted_bytes_received"] > 0
+
+
+def test_a_refused_request_costs_no_tokens(front: Gateway) -> None:
+    """A request that no engine saw is counted as a request of its key and as nothing else."""
+    before = counts(front)
+    with front.client(front.key("*")) as client:
+        assert client.post("/v1/completions", json={"model": "none"}).status_code == 404
+    wait(front, before, requests=1)
+    assert {series.model for series in growth(before, counts(front))} == {""}
+
+
+TEXT = st.text(st.sampled_from('ab"\\{}[]: \n,ü') | st.characters(codec="utf-8"), max_size=20)
+KEYS = st.sampled_from(["usage", "choices", '"usage":{"prompt_tokens":1}', "data: [DONE]"])
+DELTA = st.fixed_dictionaries({"choices": st.lists(TEXT | KEYS, min_size=1, max_size=2)})
+ODD = st.sampled_from([": ping", "event: x\ndata: {}", "data:", 'data: {"choices":[]}', "id: 1"])
+EVENTS = st.lists(DELTA.map(lambda d: "data: " + json.dumps(d)) | ODD, max_size=5)
+
+
+def stream(told: list[str], cuts: tuple[int, ...] = (), end: str = "\n\n") -> dict[str, Any]:
+    """Return the request for a stream of these events, sent in pieces."""
+    return CHAT | {"stream": True, "told": told, "cuts": cuts, "end": end, "usage": USAGE}
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(EVENTS, st.lists(st.integers(0, 2000), max_size=12), st.sampled_from(["\n\n", "\r\n\r\n"]))
+def test_a_caller_gets_the_bytes_that_the_engine_would_send(
+    front: Gateway, fake: Engine, told: list[str], cuts: list[int], end: str
+) -> None:
+    """However a stream is cut into pieces, adding the usage and taking it away changes no byte."""
+    body = stream(told, tuple(cuts), end)
+    with front.client(front.key("*")) as client:
+        through = client.post("/v1/chat/completions", json=body).content
+    bare = httpx.post(
+        f"http://127.0.0.1:{fake.port}/v1/chat/completions", json=body, trust_env=False
+    )
+    assert through == bare.content == said(body)
+
+
+COUNTS = st.dictionaries(
+    st.builds(Series, st.just("requests"), TEXT, TEXT, TEXT), st.integers(0, 10**15), max_size=5
+)
+
+
+@given(COUNTS)
+def test_a_reading_is_what_was_written(written: dict[Series, int]) -> None:
+    """Whatever names are, the counts of a text in Prometheus' format are read back."""
+
+    def quoted(value: str) -> str:
+        escaped = value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+        return f'"{escaped}"'
+
+    text = "# TYPE envoy_modelops_requests counter\n" + "".join(
+        f"envoy_modelops_{s.name}{{tenant={quoted(s.tenant)},key={quoted(s.key)},"
+        f"model={quoted(s.model)}}} {n}\n"
+        for s, n in written.items()
+    )
+    assert parse(text) == written
+
+
+@given(st.lists(COUNTS, min_size=2, max_size=2))
+def test_growth_adds_up(readings: list[dict[Series, int]]) -> None:
+    """What grew is the difference, or all of it where a count began anew; never less than zero."""
+    before, now = readings
+    added = growth(before, now)
+    assert all(count > 0 for count in added.values())
+    for series, count in now.items():
+        assert added.get(series, 0) in {count - before.get(series, 0), count}

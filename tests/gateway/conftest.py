@@ -1,6 +1,7 @@
 """What the gateway's tests share: one real Envoy in front of a fake engine."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -9,10 +10,11 @@ from gateway.proxy import Gateway, gateway, until
 from modelops.gateway.snapshot import Endpoint, Model
 
 
-def model(name: str, *ports: int, namespace: str = "team") -> Model:
+def model(name: str, *ports: int, namespace: str = "team", **fields: Any) -> Model:
     """Return a model whose replicas listen on these ports of loopback."""
     slug = name.lower().replace("/", "-")
-    return Model(name, namespace, slug, 1, tuple(Endpoint("127.0.0.1", p) for p in ports))
+    endpoints = tuple(Endpoint("127.0.0.1", p) for p in ports)
+    return Model(name, namespace, slug, 1, endpoints, **fields)
 
 
 @pytest.fixture(scope="session")

@@ -35,19 +35,31 @@ class Engine:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Echo the body, or give the `answer` that it holds.
 
-        With `stream`, send events, and break off before the one that `dies`.
+        With `stream`, send events, and break off before the one that `dies`. A `status` is the
+        answer's; `held` waits for a release, `breaks` is no answer at all.
         """
         self.requests.append((request.method, request.path, dict(request.headers)))
+        if not request.content_type.endswith("json"):
+            return web.json_response({"text": (await request.read()).hex()})
         body = json.loads(await request.read() or b"{}")
         try:
             if body.get("stream"):
                 return await self._stream(request, body)
             if "answer" in body:
                 return web.json_response(body["answer"])
-            return web.json_response({"path": request.path, "got": body, "port": self.port})
+            return await self._whole(request, body)
         except asyncio.CancelledError:
             self.cancelled.put(request.path)
             raise
+
+    async def _whole(self, request: web.Request, body: dict[str, Any]) -> web.Response:
+        if body.get("held"):
+            await self.gate.get()
+        if body.get("breaks"):
+            assert request.transport
+            request.transport.abort()
+        told = {"path": request.path, "got": body, "port": self.port}
+        return web.json_response(told, status=body.get("status", 200))
 
     async def _stream(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -83,9 +95,9 @@ def pieces(text: bytes, cuts: list[int]) -> list[bytes]:
 
 
 @contextmanager
-def engine() -> Iterator[Engine]:
-    """Run a fake engine on loopback."""
-    fake, started = Engine(), threading.Event()
+def engine(port: int = 0) -> Iterator[Engine]:
+    """Run a fake engine on loopback, on a free port unless one is given."""
+    fake, started = Engine(port), threading.Event()
     stop = asyncio.Event()
     thread = threading.Thread(target=lambda: asyncio.run(_serve(fake, started, stop)))
     thread.start()
@@ -103,7 +115,7 @@ async def _serve(fake: Engine, started: threading.Event, stop: asyncio.Event) ->
     app.add_routes([web.route("*", "/{path:.*}", fake.answer)])
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", fake.port).start()
     fake.port, fake.loop = runner.addresses[0][1], asyncio.get_running_loop()
     started.set()
     await stop.wait()

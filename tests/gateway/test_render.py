@@ -21,7 +21,11 @@ GOLDEN = Path(__file__).parent / "golden"
 FRONT = Front("/config", tenant_limit=600)
 PUBLIC = {"kty": "EC", "crv": "P-256", "kid": "one", "x": "eA", "y": "eQ", "alg": "ES256"}
 SNAPSHOT = Snapshot(
-    models=(model("chat", 8000, 8001), model("Qwen/Qwen3-8B")),
+    models=(
+        model("chat", 8000, 8001),
+        model("Qwen/Qwen3-8B"),
+        model("sticky", 8002, session_header="x-session-id"),
+    ),
     public_keys=(PUBLIC,),
     revoked=frozenset({"key-2", "key-1"}),
     key_limits=frozenset({60}),
@@ -91,7 +95,7 @@ def test_only_what_changed_is_written(tmp_path: Path) -> None:
     """A replica that moves costs one file, a revocation another; a file that goes leaves none."""
     before = render(SNAPSHOT, FRONT)
     assert publish(tmp_path, before, {}) == len(before)
-    moved = render(replace(SNAPSHOT, models=(model("chat", 9), SNAPSHOT.models[1])), FRONT)
+    moved = render(replace(SNAPSHOT, models=(model("chat", 9), *SNAPSHOT.models[1:])), FRONT)
     assert publish(tmp_path, moved, published(tmp_path)) == 1
     revoked = render(replace(SNAPSHOT, revoked=frozenset()), FRONT)
     assert publish(tmp_path, revoked, published(tmp_path)) == 2

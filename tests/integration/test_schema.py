@@ -31,6 +31,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {"model": HF, "scaling": {"minReplicas": 0}},
     {"model": HF, "rollout": {"maxSurge": 2, "drainSeconds": 5}},
     {"model": HF, "rollout": {"strategy": "Recreate", "drainSeconds": 5}},
+    {"model": HF, "routing": {"policy": "PrefixAware", "sessionHeader": "X-Chat"}},
     {"model": HF, "text": {"contextLength": 4096}},
     {"model": HF, "podTemplate": {"spec": {"nodeSelector": {"a": "b"}}}},
 ]
@@ -93,6 +94,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": HF, "rollout": {"maxSurge": 0}}, "greater than or equal to 1"),
     ({"model": HF, "rollout": {"drainSeconds": 0}}, "greater than or equal to 1"),
     ({"model": HF, "rollout": {"progressDeadlineSeconds": 1}}, "greater than or equal to 30"),
+    (
+        {"model": HF, "routing": {"sessionHeader": "x-chat"}},
+        "only PrefixAware knows sessions: remove spec.routing.sessionHeader",
+    ),
+    ({"model": HF, "routing": {"policy": "Random"}}, 'supported values: "LeastRequests"'),
+    (
+        {"model": HF, "routing": {"policy": "PrefixAware", "sessionHeader": "a: b"}},
+        "spec.routing.sessionHeader",
+    ),
     ({"model": HF, "text": {"contextLength": 0}}, "greater than or equal to 1"),
     ({"model": HF, "runtime": {"args": "--seed=1"}}, "must be of type array"),
     ({"model": HF, "runtime": {"env": [{"value": "b"}]}}, "name: Required value"),

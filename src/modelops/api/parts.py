@@ -1,6 +1,6 @@
 """The parts of a spec that every serving kind shares."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,9 @@ Free = Annotated[
     Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}),
 ]
 """An object whose fields another API defines."""
+
+SESSION_HEADER: Final = "x-session-id"
+"""The header that names a session, unless a model names another one."""
 
 _URI = URI_PATTERN.replace("\\", "\\\\").replace("'", "\\'")
 
@@ -255,6 +258,34 @@ class Rollout(ApiModel):
     )
 
 
+class Routing(ApiModel):
+    """How the gateway chooses among a model's replicas."""
+
+    model_config = rules(
+        rule(
+            "self.policy == 'PrefixAware' || !has(self.sessionHeader)",
+            "only PrefixAware knows sessions: remove spec.routing.sessionHeader, or write "
+            "policy: PrefixAware",
+        ),
+    )
+
+    policy: Literal["LeastRequests", "PrefixAware"] = Field(
+        "LeastRequests",
+        description="LeastRequests takes the replica with the fewest requests in flight. "
+        "PrefixAware takes the same one for requests of one session, or else with the same "
+        "beginning of the prompt, so that the engine's prefix cache is used; a replica that has "
+        "far more in flight than the others passes requests on to them.",
+    )
+    session_header: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        pattern="^[A-Za-z0-9-]+$",
+        description="The request header that names a session. Defaults to x-session-id. Without "
+        "it the body's `prompt_cache_key` counts, and then the prompt.",
+    )
+
+
 class PodTemplate(ApiModel):
     """A partial PodTemplateSpec that is merged into the pods."""
 
@@ -291,6 +322,10 @@ class ServingSpec(ApiModel):
     scaling: Scaling = Field(default_factory=Scaling, description="How many replicas serve.")
     rollout: Rollout = Field(
         default_factory=Rollout, description="How a new version takes over from the old one."
+    )
+    routing: Routing = Field(
+        default_factory=Routing,
+        description="How the gateway chooses among the model's replicas.",
     )
     pod_template: PodTemplate | None = Field(
         None,

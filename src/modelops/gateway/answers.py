@@ -65,6 +65,16 @@ METHOD_WRONG: Final = Refusal(
 NOT_JSON: Final = Refusal(
     415, "Send the request as JSON, with `Content-Type: application/json`.", code="not_json"
 )
+NOT_FORM: Final = Refusal(
+    415,
+    "Send the request as a form, with `Content-Type: multipart/form-data; boundary=...`.",
+    code="not_multipart",
+)
+FORM_MALFORMED: Final = Refusal(
+    400,
+    "The request's body cannot be parsed as multipart/form-data with one plain field `model`.",
+    code="invalid_multipart",
+)
 JSON_MALFORMED: Final = Refusal(
     400, "The request's body cannot be parsed as JSON.", code="invalid_json"
 )

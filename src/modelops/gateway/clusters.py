@@ -7,6 +7,7 @@ in flight stay on the old one until they end.
 
 from typing import Final
 
+from modelops.gateway.affinity import bounded, policy, ring
 from modelops.gateway.snapshot import Endpoint, Model
 from modelops.gateway.typed import Json, typed
 
@@ -21,7 +22,7 @@ _HTTP: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def cluster(model: Model) -> Json:
-    """Return how a model's replicas are reached: the least busy one first, sick ones not."""
+    """Return how a model's replicas are reached: by load or by key, sick ones not."""
     http = {
         "explicit_http_config": {"http_protocol_options": {}},
         "common_http_protocol_options": {"idle_timeout": f"{IDLE_SECONDS}s"},
@@ -31,9 +32,10 @@ def cluster(model: Model) -> Json:
         name=model.cluster,
         type="STATIC",
         load_assignment=_assignment(model),
-        lb_policy="LEAST_REQUEST",
+        lb_policy=policy(model),
+        **ring(model),
         connect_timeout=f"{CONNECT_SECONDS}s",
-        common_lb_config={"healthy_panic_threshold": {"value": 0}},
+        common_lb_config={"healthy_panic_threshold": {"value": 0}, **bounded(model)},
         circuit_breakers={"thresholds": [_thresholds()]},
         outlier_detection={
             "consecutive_gateway_failure": 3,

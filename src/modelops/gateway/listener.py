@@ -4,8 +4,10 @@ from typing import Final
 
 from modelops.gateway import access, answers, usage
 from modelops.gateway.access import CLAIMS, KEY_ID
+from modelops.gateway.affinity import affinity
 from modelops.gateway.answers import BODY
 from modelops.gateway.listing import listing
+from modelops.gateway.multipart import JSON_READER, multipart
 from modelops.gateway.routes import JSON_TYPE, MODEL, NAMED, ROUTES
 from modelops.gateway.snapshot import Front, Tls
 from modelops.gateway.streams import streams
@@ -111,8 +113,10 @@ def _filters(front: Front) -> list[Json]:
         _followed("revocation", access.RBAC, front),
         _followed("limits", access.LIMIT, front),
         _filter("buffer.v3.Buffer", max_request_bytes=front.largest_body),
+        multipart(),
         _reader(),
         _remembered(MODEL, f"%DYNAMIC_METADATA({NAMED[0]}:{NAMED[1]})%"),
+        affinity(),
         listing(),
         streams(),
         _filter("router.v3.Router", suppress_envoy_headers=True),
@@ -158,8 +162,9 @@ def _reader() -> Json:
         "rules": [rule, *usage.request_rules()],
         "allow_content_types_regex": {"regex": JSON_TYPE},
     }
-    return _filter(
-        "json_to_metadata.v3.JsonToMetadata",
+    return extension(
+        JSON_READER,
+        f"{FILTERS}.json_to_metadata.v3.JsonToMetadata",
         request_rules=rules,
         response_rules=usage.response_rules(),
     )

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from modelops.api.base import GROUP
+from modelops.api.parts import SESSION_HEADER
 from modelops.gateway.keys import KeyRecord
 from modelops.gateway.snapshot import Endpoint, Model, Offer, Route, Snapshot, Target, Tenant
 from modelops.sync.holders import holders
@@ -56,7 +57,13 @@ def model(manifest: Mapping[str, Any]) -> Model:
     """Return the model that an object describes, without its replicas."""
     meta = manifest["metadata"]
     served = manifest["spec"]["model"].get("name") or meta["name"]
-    return Model(served, meta["namespace"], meta["name"], _created(meta))
+    return Model(
+        served,
+        meta["namespace"],
+        meta["name"],
+        _created(meta),
+        session_header=_session_header(manifest["spec"].get("routing") or {}),
+    )
 
 
 def wish(manifest: Mapping[str, Any]) -> Wish:
@@ -86,6 +93,12 @@ def tenant(manifest: Mapping[str, Any]) -> Tenant:
 
 def _created(meta: Mapping[str, Any]) -> int:
     return int(datetime.fromisoformat(meta["creationTimestamp"]).timestamp())
+
+
+def _session_header(routing: Mapping[str, Any]) -> str | None:
+    if routing.get("policy") != "PrefixAware":
+        return None
+    return str(routing.get("sessionHeader") or SESSION_HEADER).lower()
 
 
 def endpoint_slice(manifest: Mapping[str, Any]) -> Slice:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from modelops.gateway import answers
+from modelops.gateway import affinity, answers, multipart
 from modelops.gateway.access import CLAIMS
 from modelops.gateway.answers import BODY, Refusal, direct
 from modelops.gateway.grants import covering
@@ -22,7 +22,7 @@ NAMED: Final = ("modelops", "model")
 LISTING: Final = "modelops.models"
 """The filter that answers /v1/models."""
 
-PATHS: Final = (
+JSON_PATHS: Final = (
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/responses",
@@ -30,19 +30,30 @@ PATHS: Final = (
     "/v1/rerank",
     "/v1/score",
 )
+PATHS: Final = (*JSON_PATHS, *multipart.PATHS)
 """All that is passed on to engines: nothing else of theirs can be reached."""
 
-_PATH: Final = {"safe_regex": {"regex": "|".join(re.escape(path) for path in PATHS)}}
+
+def _one_of(paths: Sequence[str]) -> Json:
+    return {"safe_regex": {"regex": "|".join(re.escape(path) for path in paths)}}
+
+
+_PATH: Final = _one_of(PATHS)
+_FORM_PATH: Final = _one_of(multipart.PATHS)
 _ANY: Final = {"prefix": "/"}
 _POST: Final = {"name": ":method", "string_match": {"exact": "POST"}}
 _GET: Final = {"name": ":method", "string_match": {"exact": "GET"}}
 JSON_TYPE: Final = r"(?i)application/json\s*(;.*)?"
-_FOREIGN: Final = {
-    "name": "content-type",
-    "string_match": {"safe_regex": {"regex": JSON_TYPE}},
-    "treat_missing_header_as_empty": True,
-    "invert_match": True,
-}
+
+
+def _type_other_than(regex: str) -> Json:
+    return {
+        "name": "content-type",
+        "string_match": {"safe_regex": {"regex": regex}},
+        "treat_missing_header_as_empty": True,
+        "invert_match": True,
+    }
+
 
 RETRIES: Final = {
     "retry_on": "connect-failure,refused-stream,reset-before-request",
@@ -52,9 +63,12 @@ RETRIES: Final = {
             "previous", "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
         )
     ],
-    "host_selection_retry_max_attempts": 3,
+    "host_selection_retry_max_attempts": 32,
 }
-"""Only what no engine has seen is sent again."""
+"""Only what no engine has seen is sent again, and to another replica.
+
+On a ring the next place is often the same replica's: so often another one is looked for.
+"""
 
 
 def virtual_hosts(models: Sequence[Model]) -> Json:
@@ -87,14 +101,19 @@ def _of_model(model: Model) -> list[Json]:
     may_use = {**where, "value": {"list_match": {"one_of": fits}}}
     passed = {"match": {**_PATH, "headers": [_POST], "dynamic_metadata": [may_use]}}
     return [
-        passed | {"route": _route(model), "name": model.served_name},
+        passed | {"route": _route(model), "name": model.served_name} | affinity.asked(model),
         _refuse(_PATH | {"headers": [_POST]}, answers.MODEL_UNKNOWN),
         *_elsewhere(),
     ]
 
 
 def _route(model: Model) -> Json:
-    return {"cluster": model.cluster, "timeout": "0s", "retry_policy": RETRIES}
+    return {
+        "cluster": model.cluster,
+        "timeout": "0s",
+        "retry_policy": RETRIES,
+        **affinity.hashed(model),
+    }
 
 
 def _without_model(models: Sequence[Model]) -> list[Json]:
@@ -103,12 +122,25 @@ def _without_model(models: Sequence[Model]) -> list[Json]:
     return [
         _models({"path": "/v1/models"}, models),
         _models({"prefix": "/v1/models/"}, models),
-        _refuse(_PATH | {"headers": [_POST, _FOREIGN]}, answers.NOT_JSON),
+        *_without_model_in_form(),
+        _refuse(_PATH | {"headers": [_POST, _type_other_than(JSON_TYPE)]}, answers.NOT_JSON),
         _refuse(post | _body("malformed"), answers.JSON_MALFORMED),
         _refuse(post | _body("nameless"), answers.MODEL_MISSING),
         _refuse(post, answers.MODEL_UNKNOWN),
         *_elsewhere(),
     ]
+
+
+def _without_model_in_form() -> list[Json]:
+    post = _FORM_PATH | {"headers": [_POST]}
+    foreign = _FORM_PATH | {"headers": [_POST, _type_other_than(multipart.CONTENT_TYPE)]}
+    refused = [
+        _refuse(foreign, answers.NOT_FORM),
+        _refuse(post | _body("malformed"), answers.FORM_MALFORMED),
+        _refuse(post | _body("nameless"), answers.MODEL_MISSING),
+        _refuse(post, answers.MODEL_UNKNOWN),
+    ]
+    return [route | multipart.read() for route in refused]
 
 
 def _elsewhere() -> list[Json]:

@@ -22,7 +22,8 @@ class Endpoint:
 class Model:
     """One model: the name that clients send, the object it comes from, where it answers.
 
-    ``created`` is the object's age in seconds since the epoch.
+    ``created`` is the object's age in seconds since the epoch; ``session_header`` names what
+    keeps requests on one replica, beside their prompt's beginning (None: the least busy one).
     """
 
     served_name: str
@@ -30,6 +31,7 @@ class Model:
     name: str
     created: int = 0
     endpoints: tuple[Endpoint, ...] = ()
+    session_header: str | None = None
 
     @property
     def cluster(self) -> str:

@@ -1,0 +1,26 @@
+"""The paths that take files: the model is a field of a form, and not of a JSON object."""
+
+from typing import Final
+
+from modelops.gateway.script import run, scripted
+from modelops.gateway.typed import Json, typed
+
+MULTIPART: Final = "modelops.multipart"
+"""The name of the filter that reads the form's `model`."""
+
+PATHS: Final = ("/v1/audio/transcriptions", "/v1/audio/translations")
+CONTENT_TYPE: Final = r"(?i)multipart/form-data\s*;.*"
+
+JSON_READER: Final = "json_to_metadata"
+"""The name of the filter that reads the `model` of JSON; these paths take none."""
+
+
+def multipart() -> Json:
+    """Return the filter; it does nothing but on routes that ask it."""
+    return scripted(MULTIPART, "multipart")
+
+
+def read() -> Json:
+    """Return the part of a route that has the form read instead of JSON."""
+    off = typed("envoy.config.route.v3.FilterConfig", disabled=True)
+    return {"typed_per_filter_config": {**run(MULTIPART), JSON_READER: off}}

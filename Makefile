@@ -56,7 +56,7 @@ lock: ## Resolve the pinned, hashed requirements anew
 generate: install ## Write what is made from the types: CRDs, reference, golden files
 	.venv/bin/modelops crd --out crds
 	.venv/bin/modelops reference --out docs/reference
-	$(PY) -m pytest tests/golden tests/chart/test_golden.py -q --update-golden
+	$(PY) -m pytest tests/golden tests/chart/test_golden.py tests/gateway/test_render.py -q --update-golden
 
 .PHONY: clean-all
 clean-all: demo-down ## Remove the virtual environment, builds and the whole cache

@@ -94,19 +94,27 @@ class Gateway:
 
 
 @contextmanager
-def gateway(folder: Path, tls: Tls | None = None) -> Iterator[Gateway]:
+def gateway(folder: Path, tls: Tls | None = None, **sizes: int) -> Iterator[Gateway]:
     """Run an Envoy that serves an empty snapshot at first."""
     port, admin, metrics = free_ports(3)
-    small = {"largest_body": 2**20, "headers_seconds": 1, "upload_seconds": 2}
+    small = {"largest_body": 2**20, "headers_seconds": 1, "upload_seconds": 2} | sizes
     front = Front(str(folder), "127.0.0.1", port, admin, metrics, tls=tls, **small)
     made = Gateway(front, SigningKey.generate())
     made.serve(public_keys=(made.signing.public,), key_limits=LIMITS)
+    with process(front):
+        yield made
+
+
+@contextmanager
+def process(front: Front) -> Iterator[None]:
+    """Run an Envoy that reads the files as they are."""
+    folder = Path(front.folder)
     command = [str(binary()), "-c", str(folder / BOOTSTRAP), "--concurrency", "1"]
     command += ["--use-dynamic-base-id", "--log-level", "warning"]
     with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as it:
         try:
-            until(lambda: _ready(metrics), START_SECONDS)
-            yield made
+            until(lambda: _ready(front.metrics_port), START_SECONDS)
+            yield
         finally:
             it.terminate()
 

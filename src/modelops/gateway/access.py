@@ -53,8 +53,10 @@ def verifier(snapshot: Snapshot, front: Front) -> Json:
         "clock_skew_seconds": CLOCK_SKEW_SECONDS,
         "jwt_cache_config": {"jwt_cache_size": 1000, "jwt_max_token_size": LARGEST_TOKEN},
     }
-    everything = {"match": {"prefix": "/"}, "requires": {"provider_name": "keys"}}
-    return typed(JWT, providers={"keys": provider}, rules=[everything])
+    # CONNECT has no path and so no prefix: it would pass, and have its body read, unseen.
+    everything = [{"prefix": "/"}, {"connect_matcher": {}}]
+    rules = [{"match": match, "requires": {"provider_name": "keys"}} for match in everything]
+    return typed(JWT, providers={"keys": provider}, rules=rules)
 
 
 def revocation(snapshot: Snapshot) -> Json:

@@ -12,13 +12,14 @@ RETRY_SECONDS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One answer: HTTP status, sentence, OpenAI's type and code, and when to try again."""
+    """One answer: HTTP status, sentence, OpenAI's type and code; when to try again, and how."""
 
     status: int
     message: str
     type: str = CALLER
     code: str | None = None
     retry_seconds: int | None = None
+    allow: str | None = None
 
     @property
     def body(self) -> Json:
@@ -29,9 +30,8 @@ class Refusal:
     @property
     def headers(self) -> list[Json]:
         """The headers that go with it."""
-        if self.retry_seconds is None:
-            return []
-        return [_header("retry-after", str(self.retry_seconds))]
+        named = (("retry-after", self.retry_seconds), ("allow", self.allow))
+        return [_header(name, str(value)) for name, value in named if value is not None]
 
 
 BODY: Final = ("modelops", "body")
@@ -59,8 +59,11 @@ MODEL_UNLISTED: Final = Refusal(
 URL_UNKNOWN: Final = Refusal(
     404, "Unknown request URL: %REQ(:METHOD)% %PATH(NQ)%.", code="unknown_url"
 )
-METHOD_WRONG: Final = Refusal(
-    405, "%PATH(NQ)% takes POST, not %REQ(:METHOD)%.", code="method_not_allowed"
+POST_ONLY: Final = Refusal(
+    405, "%PATH(NQ)% takes POST, not %REQ(:METHOD)%.", code="method_not_allowed", allow="POST"
+)
+GET_ONLY: Final = Refusal(
+    405, "%PATH(NQ)% takes GET, not %REQ(:METHOD)%.", code="method_not_allowed", allow="GET"
 )
 NOT_JSON: Final = Refusal(
     415, "Send the request as JSON, with `Content-Type: application/json`.", code="not_json"
@@ -99,6 +102,9 @@ HEADERS_TOO_LARGE: Final = Refusal(
     431, "The request's headers are more or larger than this platform takes.",
     code="headers_too_large",
 )  # fmt: skip
+BROKEN: Final = Refusal(
+    502, f"The model `{MODEL}` gave an answer that is not valid HTTP.", SERVER, "model_broken"
+)
 NO_REPLICA: Final = Refusal(
     503,
     f"No replica of the model `{MODEL}` answers now. Try again soon.",
@@ -115,7 +121,10 @@ def mappers() -> list[Json]:
     """Return how Envoy's own answers are worded; the first that fits is used."""
     return [
         _mapper(UNAUTHENTICATED, _status(401)),
+        _mapper(REQUEST_MALFORMED, {"and_filter": {"filters": [_status(403), _upgrading()]}}),
         _mapper(UNAUTHENTICATED, _status(403)),  # a revoked key
+        _mapper(REQUEST_MALFORMED, _status(426)),  # HTTP before 1.1
+        _mapper(REQUEST_MALFORMED, _status(501)),  # a transfer encoding other than chunked
         _mapper(REQUEST_MALFORMED, {"and_filter": {"filters": [_status(400), _unread()]}}),
         *(
             _mapper(refusal, _status(refusal.status))
@@ -124,6 +133,7 @@ def mappers() -> list[Json]:
                 BODY_TOO_LARGE,
                 TOO_MANY_REQUESTS,
                 HEADERS_TOO_LARGE,
+                BROKEN,
                 NO_REPLICA,
                 SILENT,
             )
@@ -157,6 +167,11 @@ def _unread() -> Json:
     """Return the filter for requests whose body nobody complained of: no route answered them."""
     never = {**metadata(*BODY), "value": {"string_match": {"exact": ""}}}
     return {"metadata_filter": {"matcher": never, "match_if_key_not_found": True}}
+
+
+def _upgrading() -> Json:
+    """Return the filter for requests for another protocol, such as a WebSocket."""
+    return {"header_filter": {"header": {"name": "upgrade", "present_match": True}}}
 
 
 def _header(name: str, value: str) -> Json:

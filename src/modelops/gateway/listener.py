@@ -39,7 +39,10 @@ def _tls(front: Front) -> Json:
     secret = {"name": CERTIFICATE, "sds_config": file_source(f"{front.folder}/{CERTIFICATE}.json")}
     context = {"alpn_protocols": ["h2", "http/1.1"], "tls_certificate_sds_secret_configs": [secret]}
     kind = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
-    return {"transport_socket": extension("tls", kind, common_tls_context=context)}
+    return {
+        "transport_socket": extension("tls", kind, common_tls_context=context),
+        "transport_socket_connect_timeout": f"{front.headers_seconds}s",
+    }
 
 
 def certificate(tls: Tls) -> Json:
@@ -99,7 +102,7 @@ def _hygiene() -> Json:
         "use_remote_address": True,
         "normalize_path": True,
         "merge_slashes": True,
-        "path_with_escaped_slashes_action": "REJECT_REQUEST",
+        "path_with_escaped_slashes_action": "UNESCAPE_AND_FORWARD",
         "strip_any_host_port": True,
         "server_header_transformation": "PASS_THROUGH",
     }

@@ -40,6 +40,7 @@ def _one_of(paths: Sequence[str]) -> Json:
 
 _PATH: Final = _one_of(PATHS)
 _FORM_PATH: Final = _one_of(multipart.PATHS)
+_LISTED: Final = ({"path": "/v1/models"}, {"prefix": "/v1/models/"})
 _ANY: Final = {"prefix": "/"}
 _POST: Final = {"name": ":method", "string_match": {"exact": "POST"}}
 _GET: Final = {"name": ":method", "string_match": {"exact": "GET"}}
@@ -120,8 +121,8 @@ def _without_model(models: Sequence[Model]) -> list[Json]:
     """Return what answers requests that name no model which exists."""
     post = _PATH | {"headers": [_POST]}
     return [
-        _models({"path": "/v1/models"}, models),
-        _models({"prefix": "/v1/models/"}, models),
+        *(_models(match, models) for match in _LISTED),
+        *(_refuse(match, answers.GET_ONLY) for match in _LISTED),
         *_without_model_in_form(),
         _refuse(_PATH | {"headers": [_POST, _type_other_than(JSON_TYPE)]}, answers.NOT_JSON),
         _refuse(post | _body("malformed"), answers.JSON_MALFORMED),
@@ -144,7 +145,7 @@ def _without_model_in_form() -> list[Json]:
 
 
 def _elsewhere() -> list[Json]:
-    return [_refuse(_PATH, answers.METHOD_WRONG), _refuse(_ANY, answers.URL_UNKNOWN)]
+    return [_refuse(_PATH, answers.POST_ONLY), _refuse(_ANY, answers.URL_UNKNOWN)]
 
 
 def _body(state: str) -> Json:

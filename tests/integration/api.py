@@ -11,6 +11,8 @@ import yaml
 
 PLURALS = {
     "TextModel": "textmodels",
+    "ModelRoute": "modelroutes",
+    "Tenant": "tenants",
     "Deployment": "deployments",
     "Service": "services",
     "PersistentVolumeClaim": "persistentvolumeclaims",
@@ -31,6 +33,8 @@ PLURALS = {
 RBAC = "rbac.authorization.k8s.io/v1"
 GROUPS = {
     "TextModel": "modelops.dev/v1alpha1",
+    "ModelRoute": "modelops.dev/v1alpha1",
+    "Tenant": "modelops.dev/v1alpha1",
     "Deployment": "apps/v1",
     "PodDisruptionBudget": "policy/v1",
     "NetworkPolicy": "networking.k8s.io/v1",

@@ -85,6 +85,13 @@ def text_model(name: str, namespace: str = "team", day: int = 1, /, **model: str
             "spec": spec}  # fmt: skip
 
 
+def policy(kind: str, name: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """Return a ModelRoute or a Tenant that was made on the ninth of January."""
+    created = "2026-01-09T00:00:00Z"
+    meta = {"name": name, "namespace": namespace, "creationTimestamp": created}
+    return {"apiVersion": "modelops.dev/v1alpha1", "kind": kind, "metadata": meta, "spec": spec}
+
+
 def replicas(name: str, /, **ready: bool) -> dict[str, Any]:
     """Return the EndpointSlice of a model: the hosts of its replicas, and which are ready."""
     labels = LABELS | {"kubernetes.io/service-name": name}

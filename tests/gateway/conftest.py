@@ -38,7 +38,13 @@ def front(envoy: Gateway, fake: Engine) -> Iterator[Gateway]:
     It has taken every configuration that the test gave it.
     """
     models = (model("llama-8b", fake.port), model("Qwen/Qwen3-8B", fake.port), model("idle"))
-    envoy.serve(models=models, revoked=frozenset(), public_keys=(envoy.signing.public,))
+    envoy.serve(
+        models=models,
+        routes=(),
+        tenants=(),
+        revoked=frozenset(),
+        public_keys=(envoy.signing.public,),
+    )
     with envoy.client(envoy.key("*")) as client:
         until(lambda: len(client.get("/v1/models").json().get("data", [])) == 3, 5)
     yield envoy

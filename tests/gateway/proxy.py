@@ -71,11 +71,13 @@ class Gateway:
         folder = Path(self.front.folder)
         publish(folder, render(self.snapshot, self.front), published(folder))
 
-    def record(self, *models: str, seconds: int = 600, **fields: Any) -> KeyRecord:
-        """Return what a new key of tenant acme says."""
+    def record(
+        self, *models: str, seconds: int = 600, tenant: str = "acme", **fields: Any
+    ) -> KeyRecord:
+        """Return what a new key of a tenant says."""
         now = int(time.time())
         identity = f"key-{next(self._ids)}"
-        return KeyRecord(identity, "acme", models, now, now + seconds, **fields)
+        return KeyRecord(identity, tenant, models, now, now + seconds, **fields)
 
     def key(self, *models: str, **fields: Any) -> str:
         """Return a new API key for these models."""

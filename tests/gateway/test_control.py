@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cluster import WatchedApiServer, replicas, text_model
+from gateway.cluster import WatchedApiServer, policy, replicas, text_model
 from modelops.api.group import EVERY_KIND
 from modelops.cluster import Cluster, plurals
 from modelops.gateway.control import Control, View
@@ -76,6 +76,29 @@ def test_models_and_replicas_are_followed(tmp_path: Path) -> None:
         await stage.until(lambda files: "two.example" in files[name])
         del stage.server.objects[next(a for a in stage.server.objects if a[1] == "textmodels")]
         await stage.until(lambda files: "team.chat" not in files[name])
+
+    play(tmp_path, story)
+
+
+def test_routes_and_tenants_are_followed(tmp_path: Path) -> None:
+    """A route leads to its models as they come and go; a tenant counts where the platform is."""
+
+    async def story(stage: Stage) -> None:
+        spec = {"targets": [{"model": "chat"}], "fallback": ["spare"]}
+        await stage.server.have(policy("ModelRoute", "best", "team", spec), text_model("chat"))
+        chain, routes = "team.best/chat", "routes.json"
+        await stage.until(lambda files: '"best"' in files.get(routes, ""))
+        assert chain not in published(tmp_path)["clusters.json"]
+        await stage.server.have(text_model("spare"))
+        await stage.until(lambda files: chain in files["clusters.json"])
+        narrow = {"models": ["best"]}
+        await stage.server.have(policy("Tenant", "elsewhere", "team", narrow))
+        await stage.server.have(policy("Tenant", "acme", SYSTEM, narrow))
+        await stage.until(lambda files: '"acme"' in files[routes])
+        assert '"elsewhere"' not in published(tmp_path)[routes]
+        gone = next(a for a in stage.server.objects if a[1] == "modelroutes")
+        del stage.server.objects[gone]
+        await stage.until(lambda files: chain not in files["clusters.json"])
 
     play(tmp_path, story)
 

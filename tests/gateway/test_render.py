@@ -15,27 +15,48 @@ from gateway.conftest import model
 from gateway.proxy import binary
 from modelops.gateway.files import publish, published
 from modelops.gateway.render import BOOTSTRAP, render
-from modelops.gateway.snapshot import Front, Snapshot, Tls
+from modelops.gateway.snapshot import Front, Route, Snapshot, Target, Tenant, Tls
 
 GOLDEN = Path(__file__).parent / "golden"
 FRONT = Front("/config", tenant_limit=600)
 PUBLIC = {"kty": "EC", "crv": "P-256", "kid": "one", "x": "eA", "y": "eQ", "alg": "ES256"}
+CHAT = model("chat", 8000, 8001)
+STICKY = model("sticky", 8002, session_header="x-session-id")
 SNAPSHOT = Snapshot(
-    models=(
-        model("chat", 8000, 8001),
-        model("Qwen/Qwen3-8B"),
-        model("sticky", 8002, session_header="x-session-id"),
+    models=(CHAT, model("Qwen/Qwen3-8B"), STICKY),
+    routes=(
+        Route("best", "team", "best", 1, (Target(CHAT),)),
+        Route("group", "team", "group", 1, (Target(CHAT, 9), Target(STICKY, 1)), (CHAT,)),
     ),
+    tenants=(Tenant("acme", models=("chat", "g*")), Tenant("free", priority="High")),
     public_keys=(PUBLIC,),
     revoked=frozenset({"key-2", "key-1"}),
     key_limits=frozenset({60}),
 )
+MODELS = st.text("ab/.", min_size=1).map(lambda name: model(name, *range(1, len(name))))
 SNAPSHOTS = st.builds(
     Snapshot,
     models=st.lists(
-        st.builds(model, st.text("ab/.", min_size=1), st.integers(1, 65535)),
+        MODELS,
         max_size=4,
         unique_by=lambda m: m.cluster,
+    ).map(tuple),
+    routes=st.lists(
+        st.builds(
+            Route,
+            st.text("cd", min_size=1),
+            st.just("team"),
+            st.text("cd", min_size=1),
+            targets=st.lists(st.builds(Target, MODELS, st.integers(0, 9)), max_size=3).map(tuple),
+            fallback=st.lists(MODELS, max_size=3).map(tuple),
+        ),
+        max_size=3,
+        unique_by=(lambda r: r.address, lambda r: r.served_name),
+    ).map(tuple),
+    tenants=st.lists(
+        st.builds(Tenant, st.text("ab", min_size=1), st.none() | st.just(("a*",))),
+        max_size=3,
+        unique_by=lambda t: t.name,
     ).map(tuple),
     revoked=st.frozensets(st.text("ab", min_size=1), max_size=3),
     key_limits=st.frozensets(st.integers(1, 10**6), max_size=3),
@@ -64,7 +85,12 @@ def test_the_configuration_is_the_reviewed_one(request: pytest.FixtureRequest) -
 @given(SNAPSHOTS)
 def test_equal_snapshots_give_equal_files(snapshot: Snapshot) -> None:
     """The files depend on what a snapshot holds and not on the order in which it holds it."""
-    again = replace(snapshot, models=snapshot.models[::-1])
+    again = replace(
+        snapshot,
+        models=snapshot.models[::-1],
+        routes=snapshot.routes[::-1],
+        tenants=snapshot.tenants[::-1],
+    )
     assert render(snapshot, FRONT) == render(again, FRONT)
 
 
@@ -95,7 +121,7 @@ def test_only_what_changed_is_written(tmp_path: Path) -> None:
     """A replica that moves costs one file, a revocation another; a file that goes leaves none."""
     before = render(SNAPSHOT, FRONT)
     assert publish(tmp_path, before, {}) == len(before)
-    moved = render(replace(SNAPSHOT, models=(model("chat", 9), *SNAPSHOT.models[1:])), FRONT)
+    moved = render(replace(SNAPSHOT, models=(CHAT, model("Qwen/Qwen3-8B", 9), STICKY)), FRONT)
     assert publish(tmp_path, moved, published(tmp_path)) == 1
     revoked = render(replace(SNAPSHOT, revoked=frozenset()), FRONT)
     assert publish(tmp_path, revoked, published(tmp_path)) == 2

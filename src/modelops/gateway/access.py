@@ -21,6 +21,9 @@ CLAIMS: Final = ("envoy.filters.http.jwt_authn", "key")
 KEY_ID: Final = "modelops.key"
 """The name of the key's id among the request's filter state."""
 
+TENANT: Final = "modelops.tenant"
+"""The name of the key's tenant there."""
+
 NOBODY: Final = {
     "kty": "EC",
     "crv": "P-256",

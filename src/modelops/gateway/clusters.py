@@ -36,7 +36,7 @@ def cluster(model: Model) -> Json:
         **ring(model),
         connect_timeout=f"{CONNECT_SECONDS}s",
         common_lb_config={"healthy_panic_threshold": {"value": 0}, **bounded(model)},
-        circuit_breakers={"thresholds": [_thresholds()]},
+        circuit_breakers=no_limits(),
         outlier_detection={
             "consecutive_gateway_failure": 3,
             "enforcing_consecutive_gateway_failure": 100,
@@ -49,9 +49,10 @@ def cluster(model: Model) -> Json:
     )
 
 
-def _thresholds() -> Json:
+def no_limits() -> Json:
+    """Return circuit breakers that never break."""
     kinds = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
-    return dict.fromkeys(kinds, MOST)
+    return {"thresholds": [dict.fromkeys(kinds, MOST)]}
 
 
 def _assignment(model: Model) -> Json:

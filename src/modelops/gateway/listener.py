@@ -1,9 +1,10 @@
 """The listener: how a request is taken in, and the filters that it passes, in order."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from modelops.gateway import access, answers, usage
-from modelops.gateway.access import CLAIMS, KEY_ID
+from modelops.gateway.access import CLAIMS, KEY_ID, TENANT
 from modelops.gateway.affinity import affinity
 from modelops.gateway.answers import BODY
 from modelops.gateway.listing import listing
@@ -112,13 +113,15 @@ def _filters(front: Front) -> list[Json]:
     """Return the filters: a body is only read after its sender is known."""
     return [
         _followed("verifier", access.JWT, front),
-        _remembered(KEY_ID, f"%DYNAMIC_METADATA({CLAIMS[0]}:{CLAIMS[1]}:jti)%"),
+        _remembered(
+            "caller", {KEY_ID: _metadata(*CLAIMS, "jti"), TENANT: _metadata(*CLAIMS, "sub")}
+        ),
         _followed("revocation", access.RBAC, front),
         _followed("limits", access.LIMIT, front),
         _filter("buffer.v3.Buffer", max_request_bytes=front.largest_body),
         multipart(),
         _reader(),
-        _remembered(MODEL, f"%DYNAMIC_METADATA({NAMED[0]}:{NAMED[1]})%"),
+        _remembered("model", {MODEL: _metadata(*NAMED)}),
         affinity(),
         listing(),
         streams(),
@@ -137,9 +140,19 @@ def _followed(name: str, kind: str, front: Front) -> Json:
     return {"name": name, "config_discovery": found}
 
 
-def _remembered(key: str, text: str) -> Json:
-    """Return the filter that keeps a text where matchers look values up by hash."""
-    kept = {
+def _metadata(*path: str) -> str:
+    return f"%DYNAMIC_METADATA({':'.join(path)})%"
+
+
+def _remembered(name: str, texts: Mapping[str, str]) -> Json:
+    """Return the filter that keeps texts where matchers look values up by hash."""
+    kept = [_kept(key, text) for key, text in texts.items()]
+    kind = f"{FILTERS}.set_filter_state.v3.Config"
+    return extension(name, kind, on_request_headers=kept, clear_route_cache=True)
+
+
+def _kept(key: str, text: str) -> Json:
+    return {
         "object_key": key,
         "factory_key": "envoy.string",
         "format_string": {
@@ -148,8 +161,6 @@ def _remembered(key: str, text: str) -> Json:
         },
         "skip_if_empty": True,
     }
-    kind = f"{FILTERS}.set_filter_state.v3.Config"
-    return extension(key, kind, on_request_headers=[kept], clear_route_cache=True)
 
 
 def _reader() -> Json:

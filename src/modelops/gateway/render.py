@@ -7,10 +7,11 @@ from typing import Any, Final
 from modelops.gateway import access
 from modelops.gateway.bootstrap import bootstrap
 from modelops.gateway.clusters import cluster
+from modelops.gateway.groups import chains
 from modelops.gateway.listener import CERTIFICATE, certificate
 from modelops.gateway.routes import virtual_hosts
 from modelops.gateway.snapshot import Front, Snapshot
-from modelops.gateway.typed import discovery, typed
+from modelops.gateway.typed import Json, discovery, typed
 
 BOOTSTRAP: Final = "bootstrap.json"
 _FILTER: Final = "envoy.config.core.v3.TypedExtensionConfig"
@@ -22,17 +23,23 @@ def render(snapshot: Snapshot, front: Front) -> dict[str, str]:
     What is referred to comes before what refers to it; the bootstrap is last, so that Envoy
     starts when all is there. Equal inputs give equal texts.
     """
-    models = sorted(snapshot.models, key=lambda m: (m.served_name, m.cluster))
     contents = {
-        "clusters.json": discovery(cluster(m) for m in models),
+        "clusters.json": discovery(_clusters(snapshot)),
         "verifier.json": _filter("verifier", access.verifier(snapshot, front)),
         "revocation.json": _filter("revocation", access.revocation(snapshot)),
         "limits.json": _filter("limits", access.limits(snapshot, front)),
         **_certificate(front),
-        "routes.json": discovery([virtual_hosts(models)]),
+        "routes.json": discovery([virtual_hosts(snapshot)]),
         BOOTSTRAP: bootstrap(front),
     }
     return {name: _text(content) for name, content in contents.items()}
+
+
+def _clusters(snapshot: Snapshot) -> list[Json]:
+    routed = (model for route in snapshot.routes for model in route.models)
+    models = {model.cluster: model for model in (*snapshot.models, *routed)}
+    grouped = (chain for route in snapshot.routes for chain in chains(route))
+    return sorted((*map(cluster, models.values()), *grouped), key=lambda made: str(made["name"]))
 
 
 def _certificate(front: Front) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from modelops.gateway import affinity, answers, multipart
-from modelops.gateway.access import CLAIMS
+from modelops.gateway.access import CLAIMS, TENANT
 from modelops.gateway.answers import BODY, Refusal, direct
 from modelops.gateway.grants import covering
-from modelops.gateway.snapshot import Model
+from modelops.gateway.groups import attempts, destination
+from modelops.gateway.snapshot import Model, Offer, Route, Snapshot, Tenant
 from modelops.gateway.typed import Json, extension, metadata, typed
 
 ROUTES: Final = "models"
@@ -56,7 +57,7 @@ def _type_other_than(regex: str) -> Json:
     }
 
 
-RETRIES: Final = {
+RETRIES: Final[Json] = {
     "retry_on": "connect-failure,refused-stream,reset-before-request",
     "num_retries": 2,
     "retry_host_predicate": [
@@ -72,56 +73,84 @@ On a ring the next place is often the same replica's: so often another one is lo
 """
 
 
-def virtual_hosts(models: Sequence[Model]) -> Json:
+def virtual_hosts(snapshot: Snapshot) -> Json:
     """Return the route configuration; finding a model costs the same among 1 and among 1,000."""
-    host = {
-        "name": ROUTES,
-        "domains": ["*"],
-        "matcher": {**_by_model(models), "on_no_match": _list(_without_model(models))},
-    }
+    host = {"name": ROUTES, "domains": ["*"], "matcher": _by_tenant(snapshot)}
     return typed("envoy.config.route.v3.RouteConfiguration", name=ROUTES, virtual_hosts=[host])
 
 
-def _by_model(models: Sequence[Model]) -> Json:
-    if not models:
+def _by_tenant(snapshot: Snapshot) -> Json:
+    """Return the matcher that shows each restricted tenant only what it may use."""
+    offers = snapshot.offers
+    usable = {tenant.name: _usable(tenant, offers) for tenant in snapshot.tenants}
+    restricted = {name: seen for name, seen in usable.items() if seen != offers}
+    if not restricted:
+        return _by_model(offers)
+    choice = {name: {"matcher": _by_model(seen)} for name, seen in restricted.items()}
+    return _found(TENANT, choice) | {"on_no_match": {"matcher": _by_model(offers)}}
+
+
+def _usable(tenant: Tenant, offers: Sequence[Offer]) -> tuple[Offer, ...]:
+    return tuple(offer for offer in offers if tenant.may_use(offer))
+
+
+def _by_model(offers: Sequence[Offer]) -> Json:
+    served = {offer.served_name: _list(_of_offer(offer)) for offer in offers}
+    return _found(MODEL, served) | {"on_no_match": _list(_without_model(offers))}
+
+
+def _found(key: str, choice: Json) -> Json:
+    """Return the matcher that looks a value of the filter state up by its hash."""
+    if not choice:
         return {}
-    model = extension(
-        "model", "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput", key=MODEL
-    )
-    served = {m.served_name: _list(_of_model(m)) for m in models}
-    return {"matcher_tree": {"input": model, "exact_match_map": {"map": served}}}
+    kind = "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput"
+    tree = {"input": extension("state", kind, key=key), "exact_match_map": {"map": choice}}
+    return {"matcher_tree": tree}
 
 
 def _list(routes: list[Json]) -> Json:
     return {"action": extension("routes", "envoy.config.route.v3.RouteList", routes=routes)}
 
 
-def _of_model(model: Model) -> list[Json]:
+def _of_offer(offer: Offer) -> list[Json]:
     where = metadata(*CLAIMS, "models")
-    fits = {"string_match": {"safe_regex": {"regex": covering(model.served_name)}}}
+    fits = {"string_match": {"safe_regex": {"regex": covering(offer.served_name)}}}
     may_use = {**where, "value": {"list_match": {"one_of": fits}}}
     passed = {"match": {**_PATH, "headers": [_POST], "dynamic_metadata": [may_use]}}
     return [
-        passed | {"route": _route(model), "name": model.served_name} | affinity.asked(model),
+        passed | _answered(offer) | {"name": offer.served_name},
         _refuse(_PATH | {"headers": [_POST]}, answers.MODEL_UNKNOWN),
         *_elsewhere(),
     ]
 
 
-def _route(model: Model) -> Json:
-    return {
-        "cluster": model.cluster,
-        "timeout": "0s",
-        "retry_policy": RETRIES,
-        **affinity.hashed(model),
-    }
+def _answered(offer: Offer) -> Json:
+    """Return what happens to a request for a model or a route that the caller may use."""
+    leads, models = _destination(offer)
+    if leads is None:
+        return direct(answers.NO_REPLICA)
+    action = {**leads, "timeout": "0s", "retry_policy": _retries(offer), **affinity.hashed(*models)}
+    return {"route": action, **affinity.asked(*models)}
 
 
-def _without_model(models: Sequence[Model]) -> list[Json]:
+def _destination(offer: Offer) -> tuple[Json | None, tuple[Model, ...]]:
+    """Return where a request goes, and which models may answer it."""
+    if isinstance(offer, Model):
+        return {"cluster": offer.cluster}, (offer,)
+    return destination(offer), offer.models
+
+
+def _retries(offer: Offer) -> Json:
+    if isinstance(offer, Route) and offer.fallback:
+        return RETRIES | {"num_retries": attempts(offer) - 1}
+    return RETRIES
+
+
+def _without_model(offers: Sequence[Offer]) -> list[Json]:
     """Return what answers requests that name no model which exists."""
     post = _PATH | {"headers": [_POST]}
     return [
-        *(_models(match, models) for match in _LISTED),
+        *(_models(match, offers) for match in _LISTED),
         *(_refuse(match, answers.GET_ONLY) for match in _LISTED),
         *_without_model_in_form(),
         _refuse(_PATH | {"headers": [_POST, _type_other_than(JSON_TYPE)]}, answers.NOT_JSON),
@@ -157,9 +186,9 @@ def _refuse(match: Json, refusal: Refusal) -> Json:
     return {"match": match, **direct(refusal)}
 
 
-def _models(match: Json, models: Sequence[Model]) -> Json:
+def _models(match: Json, offers: Sequence[Offer]) -> Json:
     """Return a route to the list of models; the filter picks those that the key may use."""
-    listed = [{"id": m.served_name, "json": _described(m)} for m in models]
+    listed = [{"id": o.served_name, "json": _described(o)} for o in offers]
     return {
         "match": {**match, "headers": [_GET]},
         "metadata": {"filter_metadata": {LISTING: {"models": listed}}},
@@ -170,11 +199,11 @@ def _models(match: Json, models: Sequence[Model]) -> Json:
     }
 
 
-def _described(model: Model) -> str:
+def _described(offer: Offer) -> str:
     described = {
-        "id": model.served_name,
+        "id": offer.served_name,
         "object": "model",
-        "created": model.created,
-        "owned_by": model.namespace,
+        "created": offer.created,
+        "owned_by": offer.namespace,
     }
     return json.dumps(described)

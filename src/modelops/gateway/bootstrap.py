@@ -1,13 +1,17 @@
 """What Envoy starts with, once: the listeners, and where everything else is read from."""
 
 from typing import Final
+from urllib.parse import quote
 
 from modelops.gateway.listener import MANAGER, listener
 from modelops.gateway.snapshot import Front
 from modelops.gateway.typed import FILTERS, Json, extension, file_source, typed
-from modelops.gateway.usage import FORGOTTEN_SECONDS
+from modelops.gateway.usage import FORGOTTEN_SECONDS, SCOPE, buckets
 
 MOST_CONNECTIONS: Final = 50_000
+ENVOYS_OWN: Final = "/stats/prometheus?filter=" + quote(f"^([^{SCOPE[0]}]|{SCOPE[0]}[^{SCOPE[1]}])")
+"""Where Envoy tells all but what `usage.py` has it count: such expressions know no `not`."""
+
 _LOOPBACK: Final = "127.0.0.1"
 
 
@@ -22,6 +26,7 @@ def bootstrap(front: Front) -> Json:
             "clusters": [_admin(front)],
         },
         "stats_eviction_interval": f"{FORGOTTEN_SECONDS}s",
+        "stats_config": {"histogram_bucket_settings": buckets()},
         "overload_manager": {"resource_monitors": [_connections()]},
     }
 
@@ -40,8 +45,11 @@ def _connections() -> Json:
 
 
 def _metrics(front: Front) -> Json:
-    """Return the listener for probes and scrapes: two paths of Envoy's own, and no other."""
-    routes = [_own(path) for path in ("/ready", "/stats/prometheus")]
+    """Return the listener for probes and scrapes: two paths of Envoy's own, and no other.
+
+    Counts of single API keys are left out: the control process adds them up.
+    """
+    routes = [_own("/ready", "/ready"), _own("/stats/prometheus", ENVOYS_OWN)]
     host = {"name": "admin", "domains": ["*"], "routes": routes}
     manager = typed(
         MANAGER,
@@ -57,9 +65,10 @@ def _metrics(front: Front) -> Json:
     }
 
 
-def _own(path: str) -> Json:
+def _own(path: str, asked: str) -> Json:
     get = {"name": ":method", "string_match": {"exact": "GET"}}
-    return {"match": {"path": path, "headers": [get]}, "route": {"cluster": "admin"}}
+    route = {"cluster": "admin", "prefix_rewrite": asked}
+    return {"match": {"path": path, "headers": [get]}, "route": route}
 
 
 def _admin(front: Front) -> Json:

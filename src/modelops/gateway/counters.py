@@ -14,7 +14,8 @@ SECONDS: Final = 5.0
 
 _VALUE: Final = r'"((?:[^"\\]|\\.)*)"'
 _LINE: Final = re.compile(
-    rf"^envoy_{SCOPE}_(\w+)\{{tenant={_VALUE},key={_VALUE},model={_VALUE}\}} (\d+)$", re.MULTILINE
+    rf"^envoy_{SCOPE}_(\w+)\{{tenant={_VALUE},key={_VALUE},model={_VALUE},path={_VALUE}\}} (\d+)$",
+    re.MULTILINE,
 )
 _ESCAPED: Final = re.compile(r"\\(.)")
 
@@ -22,21 +23,23 @@ _ESCAPED: Final = re.compile(r"\\(.)")
 class Series(NamedTuple):
     """One count: its name, and whose it is; model is empty where a request reached none.
 
-    Names are `requests`, `input_tokens`, `output_tokens`, and `uncounted_bytes_received` and
-    `uncounted_bytes_sent` for requests whose tokens the engine did not tell.
+    Names are `requests`, `input_tokens` and `output_tokens` for answers that tell their usage;
+    `uncounted_requests`, `uncounted_bytes_received` and `uncounted_bytes_sent` for those that do
+    not, and for callers who went away; `failed_requests` for errors, be they ours or an engine's.
     """
 
     name: str
     tenant: str
     key: str
     model: str
+    path: str
 
 
 def parse(text: str) -> dict[Series, int]:
     """Return the counts in a text of Envoy's, in Prometheus' format."""
     return {
-        Series(name, *(_plain(v) for v in (tenant, key, model))): int(count)
-        for name, tenant, key, model, count in _LINE.findall(text)
+        Series(name, *map(_plain, labels)): int(count)
+        for name, *labels, count in _LINE.findall(text)
     }
 
 

@@ -4,7 +4,11 @@ import asyncio
 import logging
 import signal
 import sys
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
 
+import httpx2
 from prometheus_client import start_http_server
 from pydantic import ValidationError
 from pythonjsonlogger.json import JsonFormatter
@@ -12,19 +16,26 @@ from pythonjsonlogger.json import JsonFormatter
 from modelops.api.group import EVERY_KIND
 from modelops.cluster import RECURSION_LIMIT, ApiServer, Cluster, plurals
 from modelops.gateway.control import Control, View
+from modelops.gateway.counters import SECONDS
+from modelops.gateway.genai import GenAi
+from modelops.gateway.meter import Meter
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.settings import Settings
 
 
 async def run(settings: Settings) -> None:
     """Keep Envoy's files right until SIGTERM."""
-    metrics = Metrics.create()
+    metrics, admin = Metrics.create(), f"http://127.0.0.1:{settings.admin_port}"
+    semantic = GenAi(partial(_asked, admin))
+    metrics.registry.register(semantic)
     start_http_server(settings.metrics_port, registry=metrics.registry)
     server = await ApiServer.connect()
     cluster = Cluster(server, plurals(EVERY_KIND), metrics.count_call)
     news = asyncio.Event()
     view = View.of(cluster, settings.system_namespace, settings.namespaces, news)
-    working = asyncio.create_task(Control(view, settings.front, metrics, news).run())
+    control = Control(view, settings.front, metrics, news)
+    meter = Meter(admin, (metrics.count_usage, semantic.add))
+    working = asyncio.create_task(_together(control.run(), meter.run()))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
     try:
         await working
@@ -32,6 +43,21 @@ async def run(settings: Settings) -> None:
         logging.getLogger(__name__).info("stopped; Envoy goes on with what it has")
     finally:
         await server.close()
+
+
+async def _together(*works: Coroutine[Any, Any, None]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for work in works:
+            group.create_task(work)
+
+
+def _asked(admin: str, path: str) -> str | None:
+    """Return what Envoy answers; None while it is away."""
+    try:
+        answer = httpx2.get(admin + path, timeout=SECONDS, trust_env=False)
+        return answer.raise_for_status().text
+    except httpx2.HTTPError:
+        return None
 
 
 def main() -> int:
@@ -46,6 +72,7 @@ def main() -> int:
     form = "{levelname}{name}{message}"
     handler.setFormatter(JsonFormatter(form, style="{", timestamp="time"))
     logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells of each request
     asyncio.run(run(settings))
     return 0
 

@@ -1,8 +1,20 @@
 """What the control process tells Prometheus; Envoy tells of the requests itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from modelops.gateway.counters import Series
+
+_OUTCOMES: Final = {
+    "requests": "counted",
+    "uncounted_requests": "uncounted",
+    "failed_requests": "failed",
+}
+_TOKENS: Final = {"input_tokens": "input", "output_tokens": "output"}
+_BYTES: Final = {"uncounted_bytes_received": "received", "uncounted_bytes_sent": "sent"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +29,9 @@ class Metrics:
     publish_seconds: Histogram
     last_publication: Gauge
     api_calls: Counter
+    requests: Counter
+    tokens: Counter
+    uncounted_bytes: Counter
 
     @classmethod
     def create(cls) -> "Metrics":
@@ -44,8 +59,34 @@ class Metrics:
                 ["verb", "resource", "code"],
                 registry=registry,
             ),
+            *_of_tenants(registry),
         )
 
     def count_call(self, verb: str, resource: str, code: int) -> None:
         """Count one request to the API server."""
         self.api_calls.labels(verb, resource, code).inc()
+
+    def count_usage(self, added: Mapping[Series, int]) -> None:
+        """Count what tenants have used since the last time."""
+        for series, count in added.items():
+            for counter, kinds in (
+                (self.requests, _OUTCOMES),
+                (self.tokens, _TOKENS),
+                (self.uncounted_bytes, _BYTES),
+            ):
+                if series.name in kinds:
+                    counter.labels(series.tenant, series.model, kinds[series.name]).inc(count)
+
+
+def _of_tenants(registry: CollectorRegistry) -> tuple[Counter, Counter, Counter]:
+    """Return the counters of requests, of tokens and of bytes without known tokens."""
+
+    def counter(name: str, text: str, kind: str) -> Counter:
+        labels = ["tenant", "model", kind]
+        return Counter(f"modelops_gateway_{name}", text, labels, registry=registry)
+
+    return (
+        counter("requests", "Requests of tenants, by what became of them.", "outcome"),
+        counter("tokens", "Tokens that answers told.", "direction"),
+        counter("uncounted_bytes", "Bytes of answers that told no tokens.", "direction"),
+    )

@@ -46,25 +46,30 @@ local function number(usage, ...)
   end
 end
 
-local function tell(handle, usage)
+local function tell(handle, usage, began)
   local input = number(usage, "prompt_tokens", "input_tokens")
   if not input then return end
+  local output = number(usage, "completion_tokens", "output_tokens") or 0
   local told = handle:streamInfo():dynamicMetadata()
   told:set(TOKENS, "input", input)
-  told:set(TOKENS, "output", number(usage, "completion_tokens", "output_tokens") or 0)
+  told:set(TOKENS, "output", output)
   told:set(TOKENS, "streamed", true)
+  if output > 1 then
+    local microseconds = 1000 * (handle:timestamp() - began)
+    told:set(TOKENS, "per_token", math.floor(microseconds / (output - 1)))
+  end
 end
 
 -- Returns what is passed on of the events in `text`, the incomplete one at its end, and how much
 -- of that was passed on before; of the first event that was `sent` bytes.
-local function sift(handle, text, sent, hide)
+local function sift(handle, text, sent, hide, began)
   local passed, from = {}, 1
   while true do
     local _, last = text:find("\n\r?\n", from)
     if not last then return table.concat(passed), text:sub(from), sent end
     local event = text:sub(from, last)
     local usage = event:match('"usage"%s*:%s*(%b{})')
-    if usage then tell(handle, usage) end
+    if usage then tell(handle, usage, began) end
     if not (usage and hide and sent == 0 and event:find('"choices"%s*:%s*%[%s*%]')) then
       passed[#passed + 1] = event:sub(sent + 1)
     end
@@ -76,12 +81,13 @@ function envoy_on_response(handle)
   local kind = handle:headers():get("content-type") or ""
   if not kind:lower():find("^text/event%-stream") then return end
   local hide = metadata(handle, TOKENS)["added"]
-  local held, sent = "", 0
+  local held, sent, began = "", 0, nil
   for chunk in handle:bodyChunks() do
+    began = began or handle:timestamp()
     local text = chunk:getBytes(0, chunk:length())
     if held ~= "" or not text:find("\n\r?\n$") or text:find('"usage"', 1, true) then
       local passed
-      passed, held, sent = sift(handle, held .. text, sent, hide)
+      passed, held, sent = sift(handle, held .. text, sent, hide, began)
       if not hide or #held > MOST_HELD or held:find("^data: %[") then
         passed, sent = passed .. held:sub(sent + 1), #held
       end

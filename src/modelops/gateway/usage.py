@@ -1,10 +1,11 @@
 """What requests use: how tokens are read from answers, and the loggers that count them.
 
 Envoy counts by itself, in its statistics; `counters.py` reads them. A count has the tags tenant,
-key (the API key's id) and model, which is empty for requests that reached no model.
+key (the API key's id), model, which is empty for requests that reached no model, and path.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 from modelops.gateway.access import CLAIMS
@@ -21,30 +22,36 @@ USAGE_ASKED: Final = ("modelops", "usage_asked")
 """Where it says whether the request asks for the stream's usage, in the request's own words."""
 
 SCOPE: Final = "modelops"
-SEMANTIC: Final = "gen_ai"
+TIMES: Final = "modelops_times"
 MOST_COUNTERS: Final = 400_000
 MOST_HISTOGRAMS: Final = 20_000
 FORGOTTEN_SECONDS: Final = 600
 """What has not changed for so long is forgotten, and starts at zero when it comes back."""
 
-OPERATIONS: Final = {
-    "/v1/chat/completions": "chat",
-    "/v1/completions": "text_completion",
-    "/v1/responses": "chat",
-    "/v1/embeddings": "embeddings",
-    "/v1/rerank": "rerank",
-    "/v1/score": "score",
-}
-"""OpenTelemetry's names of what the paths do; it has none for the last two."""
+DURATION: Final = "request_milliseconds"
+FIRST: Final = "first_token_microseconds"
+EACH: Final = "per_token_microseconds"
+BUCKETS: Final[dict[str, Sequence[float]]] = {
+    DURATION: [10 * 2**n for n in range(14)],
+    FIRST: [
+        1_000, 5_000, 10_000, 20_000, 40_000, 60_000, 80_000, 100_000, 250_000, 500_000, 750_000,
+        1_000_000, 2_500_000, 5_000_000, 7_500_000, 10_000_000,
+    ],
+    EACH: [
+        10_000, 25_000, 50_000, 75_000, 100_000, 150_000, 200_000, 300_000, 400_000, 500_000,
+        750_000, 1_000_000, 2_500_000,
+    ],
+}  # fmt: skip
+"""The bounds that OpenTelemetry's conventions for generative AI name, in Envoy's whole numbers."""
 
-_MODEL: Final = "%ROUTE_NAME%"
 _CALLER: Final = {
     "tenant": f"%DYNAMIC_METADATA({CLAIMS[0]}:{CLAIMS[1]}:sub)%",
     "key": f"%DYNAMIC_METADATA({CLAIMS[0]}:{CLAIMS[1]}:jti)%",
-    "model": _MODEL,
+    "model": "%ROUTE_NAME%",
+    "path": "%PATH(NQ)%",
 }
-_OPERATION: Final = {"gen_ai.request.model": _MODEL, "gen_ai.operation.name": "%PATH(NQ)%"}
-_FAILURE: Final = _OPERATION | {"error.type": "%RESPONSE_CODE%"}
+_OPERATION: Final = {"model": "%ROUTE_NAME%", "path": "%PATH(NQ)%"}
+_FAILURE: Final = _OPERATION | {"error": "%RESPONSE_CODE%"}
 
 
 def request_rules() -> list[Json]:
@@ -83,13 +90,13 @@ def _present(namespace: str, key: str, kind: str) -> Json:
 
 
 def loggers() -> list[Json]:
-    """Return the loggers that count, each for its kind of requests."""
+    """Return the loggers that count: each request is counted, uncounted or failed."""
     return [
-        _logger(SCOPE, _offered(), counters=[_counter("requests")]),
         _logger(
             SCOPE,
-            _counted(),
+            _has("input"),
             counters=[
+                _counter("requests"),
                 _counter("input_tokens", f"%DYNAMIC_METADATA({TOKENS}:input)%"),
                 _counter("output_tokens", f"%DYNAMIC_METADATA({TOKENS}:output)%"),
             ],
@@ -98,34 +105,43 @@ def loggers() -> list[Json]:
             SCOPE,
             _uncounted(),
             counters=[
+                _counter("uncounted_requests"),
                 _counter("uncounted_bytes_received", "%BYTES_RECEIVED%"),
                 _counter("uncounted_bytes_sent", "%BYTES_SENT%"),
             ],
         ),
-        *_semantic(),
+        _logger(SCOPE, _failed(), counters=[_counter("failed_requests")]),
+        *_times(),
     ]
 
 
-def _semantic() -> list[Json]:
-    """Return the loggers of what OpenTelemetry's conventions for generative AI name."""
-    duration = "server.request.duration"
-    first = "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:ms)%"
+def _times() -> list[Json]:
+    """Return the loggers of times, by model and path: how long, to a first token, for each."""
+    first = "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:us)%"
+    per_token = f"%DYNAMIC_METADATA({TOKENS}:per_token)%"
+    duration = "%DURATION%"
+    good = _all(_offered(), _status("LE", 399))
     return [
+        _logger(TIMES, good, histograms=[_histogram(DURATION, _OPERATION, duration)]),
+        _logger(TIMES, _failed(), histograms=[_histogram(DURATION, _FAILURE, duration)]),
         _logger(
-            SEMANTIC,
-            _all(_offered(), _status("LE", 399)),
-            histograms=[_histogram(duration, _OPERATION, "%DURATION%")],
+            TIMES,
+            _has("streamed"),
+            histograms=[_histogram(FIRST, _OPERATION, first, "Microseconds")],
         ),
         _logger(
-            SEMANTIC,
-            _all(_offered(), _status("GE", 400)),
-            histograms=[_histogram(duration, _FAILURE, "%DURATION%")],
+            TIMES,
+            _has("per_token"),
+            histograms=[_histogram(EACH, _OPERATION, per_token, "Microseconds")],
         ),
-        _logger(
-            SEMANTIC,
-            _streamed(),
-            histograms=[_histogram("server.time_to_first_token", _OPERATION, first)],
-        ),
+    ]
+
+
+def buckets() -> list[Json]:
+    """Return the bounds of the histograms, for the bootstrap."""
+    return [
+        {"match": {"prefix": f"{TIMES}.{name}"}, "buckets": [float(each) for each in bounds]}
+        for name, bounds in BUCKETS.items()
     ]
 
 
@@ -141,8 +157,8 @@ def _counter(name: str, value: str | None = None) -> Json:
     return {"stat": _stat(name, _CALLER), **amount}
 
 
-def _histogram(name: str, tags: dict[str, str], value: str) -> Json:
-    return {"stat": _stat(name, tags), "unit": "Milliseconds", "value_format": value}
+def _histogram(name: str, tags: dict[str, str], value: str, unit: str = "Milliseconds") -> Json:
+    return {"stat": _stat(name, tags), "unit": unit, "value_format": value}
 
 
 def _stat(name: str, tags: dict[str, str]) -> Json:
@@ -156,18 +172,21 @@ def _offered() -> Json:
     return {"header_filter": {"header": {"name": ":path", "string_match": regex}}}
 
 
-def _counted() -> Json:
-    return _metadata("input", {"present_match": True}, missing=False)
-
-
 def _uncounted() -> Json:
-    """Return the filter for what engines worked on and did not tell of: its caller went away."""
+    """Return the filter for what engines worked on and told no usage of.
+
+    Most often the caller of a stream went away before its end, where the usage is.
+    """
     unknown = _metadata("input", {"present_match": False}, missing=True)
     return _all(_offered(), _status("LE", 200), unknown)
 
 
-def _streamed() -> Json:
-    return _metadata("streamed", {"bool_match": True}, missing=False)
+def _failed() -> Json:
+    return _all(_offered(), _status("GE", 400))
+
+
+def _has(key: str) -> Json:
+    return _metadata(key, {"present_match": True}, missing=False)
 
 
 def _metadata(key: str, value: Json, *, missing: bool) -> Json:

@@ -42,6 +42,7 @@ def cluster(model: Model) -> Json:
             "enforcing_consecutive_gateway_failure": 100,
             "enforcing_consecutive_5xx": 0,
             "enforcing_success_rate": 0,
+            "interval": "1s",
             "base_ejection_time": "5s",
             "max_ejection_percent": 50,
         },

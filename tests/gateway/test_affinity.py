@@ -186,25 +186,22 @@ def test_a_replica_that_goes_away_moves_only_its_own_keys(fleet: Fleet) -> None:
 
 def test_a_hot_prompt_is_shared_when_a_replica_has_too_many(fleet: Fleet) -> None:
     """A replica keeps a key up to one and a half times the mean load, and then others help."""
-    counts = [len(replica.requests) for replica in fleet.replicas]
-    threads = [
-        threading.Thread(target=fleet.ask, args=(talk(("user", "hot"), held=1),)) for _ in range(18)
-    ]
-    for thread in threads:
+    before = [len(replica.requests) for replica in fleet.replicas]
+    hot = talk(("user", "hot"), held=True)
+    threads = [threading.Thread(target=fleet.ask, args=(hot,)) for _ in range(18)]
+
+    def shares() -> list[int]:
+        return [len(r.requests) - b for r, b in zip(fleet.replicas, before, strict=True)]
+
+    for number, thread in enumerate(threads, 1):
         thread.start()
-    shares = [0, 0, 0]
-
-    def arrived() -> bool:
-        shares[:] = [len(r.requests) - c for r, c in zip(fleet.replicas, counts, strict=True)]
-        return sum(shares) == 18
-
-    until(arrived, 10)
-    for replica in fleet.replicas:
-        for _ in range(18):
+        until(lambda number=number: sum(shares()) == number, 10)
+    for replica, share in zip(fleet.replicas, shares(), strict=True):
+        for _ in range(share):
             replica.release()
     for thread in threads:
         thread.join()
-    assert max(shares) <= 10
+    assert max(shares()) <= 10
 
 
 def test_a_replica_that_cannot_be_reached_is_passed_over(fleet: Fleet) -> None:

@@ -44,6 +44,11 @@ test: install ## Everything: lint, unit, integration on a real apiserver, e2e on
 .PHONY: bench
 bench: install ## Measure, as ratios in one run; writes build/bench/*.json and docs/benchmarks.md
 	$(PY) -m e2e.bench
+	$(MAKE) --no-print-directory bench-schema
+
+.PHONY: bench-schema
+bench-schema: install ## Ask the gateway 12,500 things that its OpenAPI document allows or not
+	$(PY) -m pytest tests/gateway/test_schema.py -q --cases 1000 --record build/bench/gateway-schema.json
 
 .PHONY: lock
 lock: ## Resolve the pinned, hashed requirements anew
@@ -56,6 +61,7 @@ lock: ## Resolve the pinned, hashed requirements anew
 generate: install ## Write what is made from the types: CRDs, reference, golden files
 	.venv/bin/modelops crd --out crds
 	.venv/bin/modelops reference --out docs/reference
+	.venv/bin/modelops openapi > docs/reference/openapi.json
 	$(PY) -m pytest tests/golden tests/chart/test_golden.py tests/gateway/test_render.py -q --update-golden
 
 .PHONY: clean-all

@@ -1,5 +1,7 @@
 """What all tests share."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
@@ -14,9 +16,16 @@ settings.load_profile("shared")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Offer to rewrite the golden files."""
+    """Offer to rewrite the golden files, and to try more requests on the gateway."""
     parser.addoption(
         "--update-golden",
         action="store_true",
         help="write what is rendered now into the golden files instead of comparing",
     )
+    parser.addoption(
+        "--cases",
+        type=int,
+        default=40,
+        help="requests made up for each operation of the gateway, as many good ones as bad ones",
+    )
+    parser.addoption("--record", type=Path, help="write what came of them into this JSON file")

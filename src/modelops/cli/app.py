@@ -13,6 +13,7 @@ from modelops.api.reference import reference_markdown
 from modelops.cli import key
 from modelops.cli.inspect import inspect_command
 from modelops.cli.offline import explain_command, plan_command, render_command
+from modelops.gateway import openapi
 from modelops.runtimes.engines import RUNTIMES
 
 app = typer.Typer(
@@ -57,6 +58,12 @@ def reference_command(
             continue
         out.mkdir(parents=True, exist_ok=True)
         (out / f"{kind.singular}.md").write_text(reference_markdown(kind), encoding="utf-8")
+
+
+@app.command("openapi")
+def openapi_command() -> None:
+    """Print the gateway's OpenAPI document, which it serves at /openapi.json."""
+    typer.echo(openapi.text(indent=1), nl=False)
 
 
 @app.command("runtimes")

@@ -31,7 +31,7 @@ class Refusal:
     def headers(self) -> list[Json]:
         """The headers that go with it."""
         named = (("retry-after", self.retry_seconds), ("allow", self.allow))
-        return [_header(name, str(value)) for name, value in named if value is not None]
+        return [header(name, str(value)) for name, value in named if value is not None]
 
 
 BODY: Final = ("modelops", "body")
@@ -145,7 +145,7 @@ def direct(refusal: Refusal) -> Json:
     """Return the fields of a route that answers with a refusal."""
     return {
         "direct_response": {"status": refusal.status, "body_format": refusal.body},
-        "response_headers_to_add": [_header("content-type", "application/json"), *refusal.headers],
+        "response_headers_to_add": [header("content-type", "application/json"), *refusal.headers],
     }
 
 
@@ -174,6 +174,7 @@ def _upgrading() -> Json:
     return {"header_filter": {"header": {"name": "upgrade", "present_match": True}}}
 
 
-def _header(name: str, value: str) -> Json:
-    header: dict[str, Any] = {"key": name, "value": value}
-    return {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+def header(name: str, value: str) -> Json:
+    """Return the setting of one header of an answer."""
+    said: dict[str, Any] = {"key": name, "value": value}
+    return {"header": said, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}

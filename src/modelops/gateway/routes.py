@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from modelops.gateway import affinity, answers, multipart
+from modelops.gateway import affinity, answers, multipart, openapi
 from modelops.gateway.access import CLAIMS, TENANT
 from modelops.gateway.answers import BODY, Refusal, direct
 from modelops.gateway.grants import covering
@@ -42,6 +42,7 @@ def _one_of(paths: Sequence[str]) -> Json:
 _PATH: Final = _one_of(PATHS)
 _FORM_PATH: Final = _one_of(multipart.PATHS)
 _LISTED: Final = ({"path": "/v1/models"}, {"prefix": "/v1/models/"})
+_DOCUMENT: Final = {"path": openapi.PATH}
 _ANY: Final = {"prefix": "/"}
 _POST: Final = {"name": ":method", "string_match": {"exact": "POST"}}
 _GET: Final = {"name": ":method", "string_match": {"exact": "GET"}}
@@ -76,7 +77,12 @@ On a ring the next place is often the same replica's: so often another one is lo
 def virtual_hosts(snapshot: Snapshot) -> Json:
     """Return the route configuration; finding a model costs the same among 1 and among 1,000."""
     host = {"name": ROUTES, "domains": ["*"], "matcher": _by_tenant(snapshot)}
-    return typed("envoy.config.route.v3.RouteConfiguration", name=ROUTES, virtual_hosts=[host])
+    return typed(
+        "envoy.config.route.v3.RouteConfiguration",
+        name=ROUTES,
+        virtual_hosts=[host],
+        max_direct_response_body_size_bytes=openapi.LARGEST,
+    )
 
 
 def _by_tenant(snapshot: Snapshot) -> Json:
@@ -151,7 +157,8 @@ def _without_model(offers: Sequence[Offer]) -> list[Json]:
     post = _PATH | {"headers": [_POST]}
     return [
         *(_models(match, offers) for match in _LISTED),
-        *(_refuse(match, answers.GET_ONLY) for match in _LISTED),
+        _document(),
+        *(_refuse(match, answers.GET_ONLY) for match in (*_LISTED, _DOCUMENT)),
         *_without_model_in_form(),
         _refuse(_PATH | {"headers": [_POST, _type_other_than(JSON_TYPE)]}, answers.NOT_JSON),
         _refuse(post | _body("malformed"), answers.JSON_MALFORMED),
@@ -196,6 +203,15 @@ def _models(match: Json, offers: Sequence[Offer]) -> Json:
             LISTING: typed("envoy.config.route.v3.FilterConfig", config={})
         },
         **direct(answers.MODEL_UNLISTED),
+    }
+
+
+def _document() -> Json:
+    """Return the route that answers with the OpenAPI document."""
+    return {
+        "match": {**_DOCUMENT, "headers": [_GET]},
+        "direct_response": {"status": 200, "body": {"inline_string": openapi.text()}},
+        "response_headers_to_add": [answers.header("content-type", "application/json")],
     }
 
 

@@ -129,7 +129,7 @@ def real_metrics() -> set[str]:
 
 def named_metrics(helm: Helm) -> Iterator[str]:
     """Return the series that alerts and dashboard ask for."""
-    rule = one(helm.objects(*MONITORING), "PrometheusRule")
+    rule = one(helm.objects(*MONITORING), "PrometheusRule", "modelops-operator")
     dashboard = json.loads((CHART / "files" / "dashboard.json").read_text(encoding="utf-8"))
     alerts = [each["expr"] for group in rule["spec"]["groups"] for each in group["rules"]]
     panels = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
@@ -146,7 +146,7 @@ def test_alerts_and_panels_ask_for_real_metrics(helm: Helm) -> None:
 
 def test_the_dashboard_arrives_whole(helm: Helm) -> None:
     """The ConfigMap holds the dashboard as JSON, with the label that Grafana looks for."""
-    found = one(helm.objects(*MONITORING), "ConfigMap")
+    found = one(helm.objects(*MONITORING), "ConfigMap", "modelops-operator-dashboard")
     whole = json.loads((CHART / "files" / "dashboard.json").read_text(encoding="utf-8"))
     assert json.loads(found["data"]["modelops-operator.json"]) == whole
     assert found["metadata"]["labels"]["grafana_dashboard"] == "1"

@@ -22,6 +22,13 @@ def test_every_metric_is_listed_and_no_other() -> None:
     assert set(re.findall(r"^\| `(modelops_gateway_\w+)`", GUIDE.text, re.MULTILINE)) == exposed
 
 
+def test_every_alert_is_listed_and_no_other() -> None:
+    """The guide lists exactly the alerts on the gateway that the chart makes."""
+    template = ROOT / "charts/modelops/templates/gateway-monitoring.yaml"
+    made = re.findall(r"- alert: (\w+)", template.read_text(encoding="utf-8"))
+    assert set(re.findall(r"^\| `(Modelops\w+)`", GUIDE.text, re.MULTILINE)) == set(made)
+
+
 def test_every_answer_is_explained_and_no_other() -> None:
     """The table of errors holds exactly the statuses and codes that the gateway answers with."""
     given = {(str(r.status), r.code) for r in vars(answers).values() if isinstance(r, Refusal)}

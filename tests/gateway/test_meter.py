@@ -115,7 +115,7 @@ def test_tenants_are_told_of_and_keys_are_not() -> None:
 def test_times_have_opentelemetrys_names_and_units(front: Gateway, fake: Engine) -> None:
     """A stream has a duration, a time to its first token and one per token, in seconds."""
     name = "timed"
-    front.serve(models=(model(name, fake.port), model("idle")))
+    front.serve(models=(model(name, fake.port), model("timed-idle")))
     registry = CollectorRegistry()
     registry.register(GenAi(asked(front)))
     with front.client(front.key("*")) as client:
@@ -123,7 +123,7 @@ def test_times_have_opentelemetrys_names_and_units(front: Gateway, fake: Engine)
         for _ in range(3):
             client.post(CHATS, json=stream(["data: {}"]) | {"model": name})
         client.post("/v1/responses", json={"model": name, "answer": {"usage": USAGE}})
-        client.post(CHATS, json={"model": "idle"})
+        client.post(CHATS, json={"model": "timed-idle"})
     count = ("gen_ai_server_request_duration_seconds_count", labels("chat", name))
     until(lambda: samples(registry).get(count) == 4, 15)
     now = samples(registry)
@@ -136,7 +136,7 @@ def test_times_have_opentelemetrys_names_and_units(front: Gateway, fake: Engine)
     assert bounds == {ms / 1000 for ms in BUCKETS[DURATION]} | {inf}
     bounds = {float(dict(told)["le"]) for (of, told) in now if "first_token_seconds_bucket" in of}
     assert bounds == {us / 10**6 for us in BUCKETS[FIRST]} | {inf}
-    failed = labels("chat", "idle", error_type="503")
+    failed = labels("chat", "timed-idle", error_type="503")
     assert now["gen_ai_server_request_duration_seconds_count", failed] == 1
 
 

@@ -81,6 +81,12 @@ def test_the_engine_asks_nobody(device: Device) -> None:
     assert env["VLLM_NO_USAGE_STATS"] == "1"
 
 
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_the_engine_answers_to_the_names_of_routes(device: Device) -> None:
+    """The gateway decides which name leads to a model: the engine takes every one."""
+    assert command(workload({}, device, 1)).env["VLLM_SKIP_MODEL_NAME_VALIDATION"] == "1"
+
+
 def test_flags_that_are_set_cannot_be_given_twice() -> None:
     """Every flag that follows from the spec is reserved, except those that are harmless."""
     everything = {

@@ -45,7 +45,8 @@ def _device(workload: Workload) -> tuple[str, ...]:
 
 def _env(workload: Workload) -> dict[str, str]:
     quiet = {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-    return quiet | (_cpu_env(workload) if workload.device == "cpu" else {})
+    routed = {"VLLM_SKIP_MODEL_NAME_VALIDATION": "1"}  # a ModelRoute has names of its own
+    return quiet | routed | (_cpu_env(workload) if workload.device == "cpu" else {})
 
 
 def _cpu_env(workload: Workload) -> dict[str, str]:

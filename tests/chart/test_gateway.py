@@ -141,8 +141,9 @@ def test_it_may_read_what_it_follows_and_nothing_else(helm: Helm) -> None:
 
 def test_the_control_process_only_follows() -> None:
     """What runs in the pod calls no verb but `survey` and `watch`: those that its roles allow."""
-    pod_modules = ("control", "main", "reflector", "observed", "files")
-    folder = ROOT / "src" / "modelops" / "gateway"
+    gateway = tuple(f"gateway/{name}" for name in ("control", "main", "observed", "files"))
+    pod_modules = ("reflector", *gateway)
+    folder = ROOT / "src" / "modelops"
     calls = {
         node.func.attr
         for module in pod_modules

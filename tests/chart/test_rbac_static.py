@@ -64,6 +64,7 @@ CALLS: Final[Mapping[tuple[str, str], frozenset[Resource]]] = {
     ("loop", "create"): EVENT,
     ("loop", "delete"): CHILD,
     ("ticker", "list"): KIND,
+    ("policies", "apply_status"): POLICY_STATUS,
 }
 LEASE_CALLS: Final[Mapping[tuple[str, str], frozenset[Resource]]] = {
     ("election", "get"): LEASE,
@@ -99,8 +100,7 @@ def granted(role: Mapping[str, Any]) -> set[Permission]:
 WATCHED: Final = (
     called(CALLS)
     | permissions(KIND | CHILD, KOPF)
-    | permissions(POLICY, {"list", "watch"})
-    | permissions(POLICY_STATUS, {"patch"})
+    | permissions(POLICY | KIND, {"list", "watch"})  # what its reflectors follow
     | permissions(FINALIZERS, {"update"})  # to be an owner that blocks its own deletion
 )
 

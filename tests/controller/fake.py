@@ -5,9 +5,10 @@ subresource and server-side apply with field ownership. It has no schema, no def
 and no controllers: what those do is tested on a real one.
 """
 
+import asyncio
 import copy
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -125,6 +126,12 @@ class FakeApiServer:
             return self._apply(address, body, query["fieldManager"], subresource)
         verbs = {"POST": self._create, "DELETE": self._delete, "PUT": self._replace}
         return verbs[method](address, body)
+
+    async def lines(self, path: str) -> AsyncIterator[bytes]:
+        """Watch without ever being told of anything."""
+        self._arrive("GET", path)
+        await asyncio.Event().wait()
+        yield b""
 
     def put(self, manifest: dict[str, Any], plural: str) -> dict[str, Any]:
         """Have an object in the cluster as if someone else had made it."""

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from controller.conftest import REF, World
 from controller.virtual import run
+from modelops.api.policies import POLICIES
 from modelops.cluster import Answer, Cluster, plurals
 from modelops.controller.metrics import Metrics
 from modelops.controller.operator import Operator, assemble
@@ -21,7 +22,9 @@ def operate(
 
     async def whole() -> tuple[Result, Operator]:
         metrics = Metrics.create()
-        cluster = Cluster(world.server, plurals(world.catalogue.kinds), metrics.count_call)
+        cluster = Cluster(
+            world.server, plurals({**world.catalogue.kinds, **POLICIES}), metrics.count_call
+        )
         settings = Settings(identity="one", resync_seconds=300, stuck_seconds=60)
         operator = assemble(settings, world.catalogue, cluster, metrics)
         await operator.start()

@@ -4,7 +4,8 @@ import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelops.gateway.grants import covering, granted, is_grant
+from modelops.api.grants import granted
+from modelops.gateway.grants import covering, is_grant
 
 NAMES = st.text("ab.*/-_\\[é ", min_size=1, max_size=6).filter(lambda n: "*" not in n)
 GRANTS = st.text("ab.*/-_\\[é ", max_size=6).filter(is_grant)

@@ -13,8 +13,9 @@ from chart.tools import binaries
 from e2e.cluster.apiserver import ControlPlane
 from integration import play
 from integration.api import Api
-from integration.conftest import text_model
+from integration.conftest import condition, text_model
 from integration.process import OperatorProcess, eventually
+from integration.test_policy_schema import policy
 from integration.verdict import reaches
 
 ACCOUNT = "modelops-operator"
@@ -153,10 +154,23 @@ def test_the_chart_allows_what_the_operator_does_and_nothing_else(
     reaches(api, namespace, "Serving")
     for kind in ("PodDisruptionBudget", *COPIED):
         eventually(lambda kind=kind: going(api, kind, namespace), what=f"no old {kind}")
+    judged(api, "ModelRoute", namespace, {"targets": [{"model": "chat"}]}, "Serving")
+    judged(api, "Tenant", NAMESPACE, {}, "InForce")
+    judged(api, "Tenant", namespace, {}, "WrongNamespace")
     assert operator.terminate() == 0
     permitted = allowed(release)
     assert calls() - permitted == set()
     assert permitted - calls() == {ADMISSION}
+
+
+def judged(api: Api, kind: str, namespace: str, spec: Manifest, reason: str) -> None:
+    """Make a policy, wait until it is told what became of it, and delete it."""
+    api.create(policy(kind, namespace, spec))
+    eventually(
+        lambda: condition(api.find(kind, namespace, "one"), "Ready").get("reason") == reason,
+        what=f"{kind} in {namespace} is {reason}",
+    )
+    api.delete(kind, namespace, "one")
 
 
 def going(api: Api, kind: str, namespace: str) -> bool:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 import kopf
 
+from modelops.api.policies import POLICIES
 from modelops.cluster import ApiServer, Cluster, plurals
 from modelops.controller.election import Election
 from modelops.controller.loop import Loop
 from modelops.controller.metrics import Metrics
+from modelops.controller.policies import Policies
 from modelops.controller.probes import probes
 from modelops.controller.queue import Queue
 from modelops.controller.settings import Settings
@@ -31,6 +33,7 @@ class Operator:
 
     queue: Queue[Ref]
     ticker: Ticker
+    policies: Policies
     election: Election
     metrics: Metrics
     workers: int
@@ -52,7 +55,12 @@ class Operator:
     async def _lead(self) -> None:
         await self.election.acquire()
         self.metrics.leader.set(1)
-        parts = (self.queue.run(self.workers), self.ticker.run(), self.election.hold())
+        parts = (
+            self.queue.run(self.workers),
+            self.ticker.run(),
+            self.policies.run(),
+            self.election.hold(),
+        )
         self._tasks = [asyncio.create_task(part) for part in parts]
         for task in self._tasks:
             task.add_done_callback(self._on_end)
@@ -97,11 +105,15 @@ def assemble(
     settings: Settings, catalogue: Catalogue, cluster: Cluster, metrics: Metrics
 ) -> Operator:
     """Return an operator that has not started."""
-    queue = Queue(Loop(cluster, catalogue, metrics, reporter=settings.identity).run)
+    loop = Loop(cluster, catalogue, metrics, reporter=settings.identity)
+    queue = Queue(loop.run)
     metrics.watch_depth(lambda: len(queue))
     return Operator(
         queue=queue,
         ticker=Ticker(cluster, catalogue, settings.namespaces, queue.add, settings.resync_seconds),
+        policies=Policies.of(
+            cluster, catalogue.kinds, settings.namespaces, settings.lease_namespace, loop.now
+        ),
         election=Election(
             cluster,
             settings.lease_namespace,
@@ -119,7 +131,7 @@ async def operate(settings: Settings, catalogue: Catalogue) -> int:
     """Run the operator until a signal stops it or the leadership is lost; return the exit code."""
     metrics = Metrics.create()
     server = await ApiServer.connect()
-    cluster = Cluster(server, plurals(catalogue.kinds), metrics.count_call)
+    cluster = Cluster(server, plurals({**catalogue.kinds, **POLICIES}), metrics.count_call)
     operator = assemble(settings, catalogue, cluster, metrics)
     try:
         async with probes(

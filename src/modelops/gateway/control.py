@@ -18,9 +18,9 @@ from modelops.gateway import observed
 from modelops.gateway.files import publish, published
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.observed import Found, Slice, Standing, Wish
-from modelops.gateway.reflector import Kept, Reflector
 from modelops.gateway.render import render
 from modelops.gateway.snapshot import Front, Model, Snapshot, Tenant
+from modelops.reflector import Kept, Reflector
 
 GATHER_SECONDS: Final = 0.05
 """Changes come in bursts: so long one waits for others."""

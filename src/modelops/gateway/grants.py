@@ -1,7 +1,6 @@
 """Which models an API key may use: names, or beginnings of names that end with a star."""
 
 import re
-from collections.abc import Iterable
 from functools import reduce
 from typing import Final
 
@@ -12,13 +11,6 @@ GRANT_HELP: Final = "a model's name such as llama-8b, a beginning such as 'llama
 def is_grant(text: str) -> bool:
     """Tell whether a text may stand among an API key's models."""
     return GRANT.fullmatch(text) is not None
-
-
-def granted(name: str, grants: Iterable[str]) -> bool:
-    """Tell whether any of the grants covers a model's name."""
-    return any(
-        name.startswith(grant[:-1]) if grant.endswith("*") else name == grant for grant in grants
-    )
 
 
 def covering(name: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from modelops.gateway.grants import granted
+from modelops.api.grants import granted
 
 ISSUER: Final = "modelops"
 AUDIENCE: Final = "modelops-gateway"

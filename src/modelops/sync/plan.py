@@ -23,7 +23,7 @@ from modelops.sync.observed import (
     Manifest,
     Observed,
 )
-from modelops.sync.refusal import Refusal
+from modelops.sync.refusal import Refusal, invalid
 
 __all__ = ["Accelerators", "Plan", "Refusal", "plan"]
 
@@ -166,13 +166,7 @@ def _spec(observed: Observed) -> ServingSpec:
     try:
         return observed.kind.parse(observed.resource)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in ("spec", *first["loc"]))
-        raise Refusal(
-            "InvalidSpec",
-            f"{where}: {first['msg']}",
-            f"correct it; `kubectl explain {observed.kind.singular}.spec` tells what it takes",
-        ) from error
+        raise invalid(observed.kind, error) from error
 
 
 def _source(spec: ServingSpec) -> Source:

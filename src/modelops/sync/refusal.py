@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from modelops.api.conditions import one_line
+from modelops.api.kind import Kind
 
 
 @dataclass(eq=False)
@@ -23,3 +26,14 @@ class Refusal(Exception):
     def sentence(self) -> str:
         """The cause and the next action in one sentence."""
         return one_line(f"{self.message}: {self.action}")
+
+
+def invalid(kind: Kind, error: ValidationError) -> Refusal:
+    """Return the answer to an object whose spec is not of its kind's type."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in ("spec", *first["loc"]))
+    return Refusal(
+        "InvalidSpec",
+        f"{where}: {first['msg']}",
+        f"correct it; `kubectl explain {kind.singular}.spec` tells what it takes",
+    )

@@ -1,0 +1,70 @@
+"""The verdict on a Tenant: what its keys may use, or why it does not count."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from modelops.api.conditions import one_line
+from modelops.api.grants import granted
+from modelops.api.policies.tenant import KIND, TenantSpec
+from modelops.sync.refusal import Refusal, invalid
+from modelops.sync.scene import Named, Scene
+from modelops.sync.verdict import Verdict
+
+MOST_NAMES: Final = 5
+"""So many names of a list are told; the spec has the others."""
+
+
+def judge_tenant(resource: Mapping[str, Any], scene: Scene) -> Verdict:
+    """Return the verdict on a tenant; raises Refusal when it does not count."""
+    if resource["metadata"]["namespace"] != scene.system:
+        raise Refusal(
+            "WrongNamespace",
+            f"a {KIND.name} counts in namespace {scene.system} only",
+            "create it there and delete this one",
+        )
+    spec = _spec(resource)
+    told = "; ".join((_usable(spec, scene.holders.values()), *_limits(spec)))
+    return Verdict(ready=True, reason="InForce", sentence=one_line(told))
+
+
+def _spec(resource: Mapping[str, Any]) -> TenantSpec:
+    try:
+        return TenantSpec.model_validate(resource.get("spec") or {})
+    except ValidationError as error:
+        raise invalid(KIND, error) from error
+
+
+def _usable(spec: TenantSpec, offers: Iterable[Named]) -> str:
+    if spec.models == [] or spec.namespaces == []:
+        return "its keys may use no model"
+    if spec.models is None and spec.namespaces is None:
+        return "its keys may use what they name"
+    models = "" if spec.models is None else f" as {_some(spec.models)}"
+    where = "" if spec.namespaces is None else f" in {_some(spec.namespaces)}"
+    found = any(_may_use(spec, offer) for offer in offers)
+    return f"its keys may use what they name{models}{where}" + (
+        "" if found else ", and there is no such model now"
+    )
+
+
+def _may_use(spec: TenantSpec, offer: Named) -> bool:
+    named = spec.models is None or granted(offer.served_name, spec.models)
+    return named and (spec.namespaces is None or offer.namespace in spec.namespaces)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _limits(spec: TenantSpec) -> Iterable[str]:
+    limits = spec.limits
+    told = (
+        (limits.requests_per_minute, "requests a minute"),
+        (limits.tokens_per_minute, "tokens a minute"),
+        (limits.concurrent_requests, "requests at a time"),
+    )
+    given = [f"{number} {what}" for number, what in told if number is not None]
+    return [f"at most {', '.join(given)}"] if given else []

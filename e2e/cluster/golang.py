@@ -113,6 +113,15 @@ def toolchain(store: Path) -> Path:
         return _toolchain_module(store)
 
 
+def source(module: str, path: str, store: Path) -> Path:
+    """The folder of a Go module's source, as `module` (a folder here) pins it."""
+    store.mkdir(parents=True, exist_ok=True)
+    env = {**os.environ, "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    go, folder = toolchain(store), MODULES / module
+    output = run(go, "mod", "download", "-json", path, cwd=folder, env=env)
+    return Path(json.loads(output)["Dir"])
+
+
 def _new_enough(go: Path) -> bool:
     output = run(go, "version", env={**os.environ, "GOTOOLCHAIN": "local"})
     match = re.search(r"\bgo(\d+)\.(\d+)", output)

@@ -28,6 +28,8 @@ PLURALS: Final = MappingProxyType(
         ("apps/v1", "Deployment"): "deployments",
         ("networking.k8s.io/v1", "NetworkPolicy"): "networkpolicies",
         ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
+        ("inference.networking.k8s.io/v1", "InferencePool"): "inferencepools",
+        ("gateway.networking.k8s.io/v1", "HTTPRoute"): "httproutes",
         ("discovery.k8s.io/v1", "EndpointSlice"): "endpointslices",
         ("events.k8s.io/v1", "Event"): "events",
         ("coordination.k8s.io/v1", "Lease"): "leases",

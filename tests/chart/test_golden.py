@@ -13,6 +13,7 @@ CASES = {
     "cpu": (f"--values={CPU}",),
     "namespaced": ("--set=watchNamespaces={team-a,team-b}", "--set=operator.replicas=2"),
     "monitored": MONITORING,
+    "attached": ("--set=gatewayApi.enabled=true", "--set=gatewayApi.parentRefs[0].name=shared"),
     "bare": ("--set=gateway.enabled=false", "--set=networkPolicy.create=false"),
 }
 

@@ -10,6 +10,7 @@ import pytest
 from chart.helm import CHART, MONITORING, NAMESPACE, Helm, one
 from modelops.controller.metrics import Metrics
 from modelops.controller.settings import PREFIX, Settings
+from modelops.sync.catalogue import GatewayApi
 
 VALUES = {
     "accelerator": "amd.com/gpu",
@@ -17,6 +18,12 @@ VALUES = {
     "cache.storageClassName": "fast",
     "clusterDomain": "c.example",
     "networkPolicy.metricsFrom[0].podSelector.matchLabels.app": "prometheus",
+    "gatewayApi.enabled": "true",
+    "gatewayApi.parentRefs[0].name": "shared",
+    "gatewayApi.endpointPicker.name": "picker",
+    "gatewayApi.endpointPicker.port": "9003",
+    "gatewayApi.endpointPicker.failureMode": "FailClose",
+    "gatewayApi.callers[0].podSelector.matchLabels.app": "shared-gateway",
     "images.modelops": "r.example/modelops:1",
     "images.vllm": "",
     "images.vllm-cpu": "r.example/cpu:2",
@@ -44,7 +51,9 @@ EXPECTED = {
             },
         },
         {"podSelector": {"matchLabels": {"app": "prometheus"}}},
+        {"podSelector": {"matchLabels": {"app": "shared-gateway"}}},
     ),
+    "gateway_api": GatewayApi(({"name": "shared"},), "picker", 9003, "FailClose"),
     "images": {"modelops": "r.example/modelops:1", "vllm-cpu": "r.example/cpu:2"},
     "lease_seconds": 20,
     "log_format": "text",

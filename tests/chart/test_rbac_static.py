@@ -17,7 +17,7 @@ from modelops.api.base import GROUP
 from modelops.api.kinds import KINDS
 from modelops.api.policies import POLICIES
 from modelops.cluster import PLURALS, Cluster
-from modelops.sync.observed import CHILD_TYPES
+from modelops.sync.observed import CHILD_TYPES, OPTIONAL_TYPES
 
 Resource = tuple[str, str]
 Permission = tuple[str, str, str]
@@ -65,6 +65,7 @@ CALLS: Final[Mapping[tuple[str, str], frozenset[Resource]]] = {
     ("loop", "delete"): CHILD,
     ("ticker", "list"): KIND,
     ("policies", "apply_status"): POLICY_STATUS,
+    ("lookout", "list"): frozenset(),  # only the optional kinds, which have a test of their own
 }
 LEASE_CALLS: Final[Mapping[tuple[str, str], frozenset[Resource]]] = {
     ("election", "get"): LEASE,
@@ -170,6 +171,14 @@ def test_the_lease_is_the_operators_own(helm: Helm) -> None:
     assert granted(role) == called(LEASE_CALLS)
     free = [rule["verbs"] for rule in role["rules"] if not rule.get("resourceNames")]
     assert free == [["create"]]
+
+
+def test_attaching_models_takes_two_kinds_more(helm: Helm) -> None:
+    """Pools and routes only where the chart is asked to attach models to a Gateway."""
+    role = one(helm.objects("--set=gatewayApi.enabled=true"), "ClusterRole", "modelops-operator")
+    optional = frozenset(builtin(child.api_version, child.kind) for child in OPTIONAL_TYPES)
+    verbs = {"get", "create", "patch", "delete"} | KOPF
+    assert granted(role) == WATCHED | permissions(CRD, KOPF) | permissions(optional, verbs)
 
 
 @pytest.mark.parametrize("namespace", ["team-a", "team-b"])

@@ -27,6 +27,8 @@
   value: {{ .Values.clusterDomain | quote }}
 - name: MODELOPS_CALLERS
   value: {{ include "modelops.callers" . | quote }}
+- name: MODELOPS_GATEWAY_API
+  value: {{ include "modelops.gatewayApi" . | quote }}
 - name: MODELOPS_WORKERS
   value: {{ .Values.operator.workers | quote }}
 - name: MODELOPS_RESYNC_SECONDS

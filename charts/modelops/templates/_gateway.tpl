@@ -67,7 +67,19 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- $release := dict "matchLabels" (dict "kubernetes.io/metadata.name" .Release.Namespace) -}}
 {{- $pods := dict "matchLabels" (include "modelops.gateway.selector" . | fromYaml) -}}
 {{- $gateway := dict "namespaceSelector" $release "podSelector" $pods -}}
-{{- concat (list $gateway) .Values.networkPolicy.metricsFrom | toJson -}}
+{{- $others := ternary .Values.gatewayApi.callers list .Values.gatewayApi.enabled -}}
+{{- concat (list $gateway) .Values.networkPolicy.metricsFrom $others | toJson -}}
+{{- end -}}
+{{- end }}
+
+{{/* The Gateway that models are attached to, as JSON; empty where that is not wanted. */}}
+{{- define "modelops.gatewayApi" -}}
+{{- with .Values.gatewayApi -}}
+{{- if .enabled -}}
+{{- $picker := .endpointPicker -}}
+{{- $chosen := dict "picker" $picker.name "picker_port" $picker.port "failure_mode" $picker.failureMode -}}
+{{- dict "parents" .parentRefs | merge $chosen | toJson -}}
+{{- end -}}
 {{- end -}}
 {{- end }}
 

@@ -46,6 +46,15 @@
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, delete]
+{{- if .Values.gatewayApi.enabled }}
+# What attaches them to another Gateway, where the cluster knows these kinds.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [inference.networking.k8s.io]
+  resources: [inferencepools]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
 # Their pods: why a replica is not ready, and how far its weights are.
 - apiGroups: [""]
   resources: [pods]

@@ -11,6 +11,7 @@ WEIGHTS_READY: Final = "WeightsReady"
 AVAILABLE: Final = "Available"
 RECONCILING: Final = "Reconciling"
 STALLED: Final = "Stalled"
+ATTACHED: Final = "Attached"
 
 Truth = Literal["True", "False", "Unknown"]
 

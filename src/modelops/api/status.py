@@ -10,7 +10,9 @@ from modelops.api.base import ApiModel
 class StatusCondition(ApiModel):
     """One condition, as the Kubernetes API conventions define it."""
 
-    type: str = Field(description="Ready, Accepted, WeightsReady, Available, Reconciling, Stalled.")
+    type: str = Field(
+        description="Ready, Accepted, WeightsReady, Available, Reconciling, Stalled, Attached."
+    )
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
     reason: str = Field(description="A stable word for the cause, for programs.")
     message: str = Field(description="One sentence: the state, its cause and what to do next.")

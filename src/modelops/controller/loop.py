@@ -33,6 +33,8 @@ class Loop:
     metrics: Metrics = field(default_factory=Metrics.create)
     now: Callable[[], datetime] = _now
     reporter: str = "modelops-operator"
+    on_lacking: Callable[[], None] = lambda: None
+    """Is called when an object is looked at while the cluster lacks an optional kind."""
 
     async def run(self, ref: Ref) -> float | None:
         """Do one pass; return the seconds after which to look again.
@@ -42,10 +44,13 @@ class Loop:
         """
         began, outcome = time.monotonic(), "failed"
         try:
-            observed = await observe(self.cluster, self.catalogue.kinds[ref.kind], ref)
+            kind, optional = self.catalogue.kinds[ref.kind], self.catalogue.platform.optional
+            observed = await observe(self.cluster, kind, ref, optional)
             if observed is None:
                 outcome = "gone"
                 return None
+            if observed.lacking:
+                self.on_lacking()
             desired, failure = await self._conclude(observed)
             outcome = _outcome(desired, failure)
         except Exception as error:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from modelops.api.serving import ServingKind
-from modelops.cluster import Cluster, ClusterError, NotFound
+from modelops.cluster import Cluster, ClusterError, Forbidden, NotFound
 from modelops.sync.observed import CHILD_TYPES, ChildType, Manifest, Observed, Ref, labels
 from modelops.sync.pod import FETCHER
 from modelops.sync.replica import ENGINE, Replica
@@ -15,10 +15,13 @@ CRASH_LINES: Final = 200
 """Lines of a crashed engine's log: more than its last words in the pod's status hold."""
 
 
-async def observe(cluster: Cluster, kind: ServingKind, ref: Ref) -> Observed | None:
+async def observe(
+    cluster: Cluster, kind: ServingKind, ref: Ref, optional: tuple[ChildType, ...] = ()
+) -> Observed | None:
     """Return what the cluster holds of an object; None when it is gone or going.
 
-    Raises ClusterError when the cluster cannot be read.
+    Children of the optional types are looked for too, where the cluster knows their kind. Raises
+    ClusterError when the cluster cannot be read.
     """
     try:
         resource = await cluster.get(ref)
@@ -30,9 +33,22 @@ async def observe(cluster: Cluster, kind: ServingKind, ref: Ref) -> Observed | N
         *(_children(cluster, kind, ref, child_type) for child_type in CHILD_TYPES),
         cluster.list("v1", "Pod", ref.namespace, labels(kind, ref.name)),
     )
-    children = {Ref.of(child): child for group in found for child in group}
+    extras = {one: await _optional(cluster, kind, ref, one) for one in optional}
+    lacking = frozenset(one for one, group in extras.items() if group is None)
+    groups = (*found, *(group for group in extras.values() if group))
+    children = {Ref.of(child): child for group in groups for child in group}
     progress, logs = await _progress(cluster, pods), await _logs(cluster, pods)
-    return Observed(kind, resource, children, tuple(pods), progress, logs)
+    return Observed(kind, resource, children, tuple(pods), progress, logs, lacking)
+
+
+async def _optional(
+    cluster: Cluster, kind: ServingKind, ref: Ref, child_type: ChildType
+) -> list[dict[str, Any]] | None:
+    """Return the children of a type whose kind the cluster may lack; None where it does."""
+    try:
+        return await _children(cluster, kind, ref, child_type)
+    except (NotFound, Forbidden):
+        return None
 
 
 async def _children(

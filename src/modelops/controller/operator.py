@@ -10,6 +10,7 @@ import kopf
 from modelops.api.policies import POLICIES
 from modelops.cluster import ApiServer, Cluster, plurals
 from modelops.controller.election import Election
+from modelops.controller.lookout import Lookout
 from modelops.controller.loop import Loop
 from modelops.controller.metrics import Metrics
 from modelops.controller.policies import Policies
@@ -35,6 +36,7 @@ class Operator:
     ticker: Ticker
     policies: Policies
     election: Election
+    lookout: Lookout
     metrics: Metrics
     workers: int
     stuck_seconds: float
@@ -60,6 +62,7 @@ class Operator:
             self.ticker.run(),
             self.policies.run(),
             self.election.hold(),
+            self.lookout.run(),
         )
         self._tasks = [asyncio.create_task(part) for part in parts]
         for task in self._tasks:
@@ -105,15 +108,19 @@ def assemble(
     settings: Settings, catalogue: Catalogue, cluster: Cluster, metrics: Metrics
 ) -> Operator:
     """Return an operator that has not started."""
-    loop = Loop(cluster, catalogue, metrics, reporter=settings.identity)
+    missed = asyncio.Event()
+    loop = Loop(cluster, catalogue, metrics, reporter=settings.identity, on_lacking=missed.set)
     queue = Queue(loop.run)
     metrics.watch_depth(lambda: len(queue))
+    ticker = Ticker(cluster, catalogue, settings.namespaces, queue.add, settings.resync_seconds)
+    optional = catalogue.platform.optional
     return Operator(
         queue=queue,
-        ticker=Ticker(cluster, catalogue, settings.namespaces, queue.add, settings.resync_seconds),
+        ticker=ticker,
         policies=Policies.of(
             cluster, catalogue.kinds, settings.namespaces, settings.lease_namespace, loop.now
         ),
+        lookout=Lookout(cluster, optional, settings.namespaces, missed, ticker.tick),
         election=Election(
             cluster,
             settings.lease_namespace,

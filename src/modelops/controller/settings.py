@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from modelops.api.base import QUANTITY_PATTERN
 from modelops.setting import Names, Port
-from modelops.sync.catalogue import Platform
+from modelops.sync.catalogue import GatewayApi, Platform
 
 PREFIX: Final = "MODELOPS_"
 IMAGE_PREFIX: Final = f"{PREFIX}IMAGE_"
@@ -76,6 +76,16 @@ class Settings(BaseSettings):
         description="Who may reach models, as a JSON list of NetworkPolicy peers; empty: everyone.",
     )
 
+    gateway_api: Annotated[GatewayApi | None, NoDecode] = Field(
+        default=None,
+        description="The Gateway that models are attached to, as JSON; empty: nobody's.",
+    )
+
+    @field_validator("gateway_api", mode="before")
+    @classmethod
+    def _attachment(cls, value: Any) -> Any:
+        return json.loads(value) if isinstance(value, str) and value else value or None
+
     @field_validator("callers", mode="before")
     @classmethod
     def _peers(cls, value: Any) -> Any:
@@ -101,6 +111,7 @@ class Settings(BaseSettings):
             cache_storage_class=self.storage_class,
             cluster_domain=self.cluster_domain,
             callers=self.callers,
+            gateway_api=self.gateway_api,
         )
 
 

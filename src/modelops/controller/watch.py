@@ -10,7 +10,7 @@ import kopf
 from modelops.api.base import API_VERSION, GROUP, VERSION
 from modelops.cluster import PLURALS
 from modelops.sync.catalogue import Catalogue
-from modelops.sync.observed import CHILD_TYPES, ChildType, Ref
+from modelops.sync.observed import CHILD_TYPES, OPTIONAL_TYPES, ChildType, Ref
 
 MANAGED: Final = {"app.kubernetes.io/managed-by": "modelops"}
 Add = Callable[[Ref], None]
@@ -59,7 +59,7 @@ def watcher(catalogue: Catalogue, add: Add, start: Hook, stop: Hook) -> kopf.Ope
     kopf.on.login(registry=registry, id="login")(_login)
     for kind in catalogue.kinds.values():
         kopf.on.event(GROUP, VERSION, kind.plural, registry=registry, id=kind.name)(_object(add))
-    for child in CHILD_TYPES:
+    for child in (*CHILD_TYPES, *catalogue.platform.optional):
         handler = _child(catalogue, add)
         kopf.on.event(*_resource(child), registry=registry, id=child.kind, labels=MANAGED)(handler)
     return registry
@@ -79,7 +79,7 @@ def preferences(namespaces: tuple[str, ...] = ()) -> kopf.OperatorSettings:
     chosen.networking.request_timeout = 30
     chosen.networking.connect_timeout = 10
     chosen.queueing.exit_timeout = 1
-    for child in CHILD_TYPES:
+    for child in (*CHILD_TYPES, *OPTIONAL_TYPES):
         managed = ",".join(f"{key}={value}" for key, value in MANAGED.items())
         chosen.watching.label_selectors[_resource(child)] = managed
     return chosen

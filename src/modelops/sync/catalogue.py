@@ -2,12 +2,29 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from modelops.api.kinds import KINDS
 from modelops.api.serving import ServingKind
 from modelops.runtimes.engines import RUNTIMES
 from modelops.runtimes.runtime import Runtime
+from modelops.sync.observed import OPTIONAL_TYPES, ChildType
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayApi:
+    """The Gateway of somebody else that models are attached to, by the Gateway API.
+
+    ``parents`` are the references that an HTTPRoute carries; without one nothing is attached, and
+    what was is taken away. ``picker`` is the Service of the endpoint picker that an InferencePool
+    must name (empty: the model's name and ``-epp``), ``picker_port`` its port; ``failure_mode``
+    says what happens without it.
+    """
+
+    parents: tuple[Mapping[str, Any], ...] = ()
+    picker: str = ""
+    picker_port: int = 9002
+    failure_mode: Literal["FailOpen", "FailClose"] = "FailOpen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +33,8 @@ class Platform:
 
     ``images`` maps an image's name to its reference; ``accelerator`` is the extended resource
     that a model takes one of when it does not say (None: models run on CPU); ``callers`` are the
-    NetworkPolicy peers that may reach models (none: everyone).
+    NetworkPolicy peers that may reach models (none: everyone); ``gateway_api`` is None where
+    nobody wants models attached to another gateway.
     """
 
     images: Mapping[str, str] = field(default_factory=dict)
@@ -25,6 +43,12 @@ class Platform:
     cache_storage_class: str | None = None
     cluster_domain: str = "cluster.local"
     callers: tuple[Mapping[str, Any], ...] = ()
+    gateway_api: GatewayApi | None = None
+
+    @property
+    def optional(self) -> tuple[ChildType, ...]:
+        """The optional types of children that are looked for at all."""
+        return OPTIONAL_TYPES if self.gateway_api else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from modelops.api.conditions import READY
 from modelops.sync.catalogue import Catalogue
 from modelops.sync.facts import gather, revision_of
-from modelops.sync.observed import DEPLOYMENT, Observed, Ref
+from modelops.sync.observed import DEPLOYMENT, OPTIONAL_TYPES, Observed, Ref
 from modelops.sync.plan import Plan, Refusal, plan
 from modelops.sync.progress import Progress
 from modelops.sync.render import render
@@ -45,6 +45,7 @@ class Delete:
 
 
 Write = Apply | Delete
+_EXTRA: Final = {child_type.kind for child_type in OPTIONAL_TYPES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +106,19 @@ def _applies(
     """Return the applies in an order that never leaves ``spec.replicas`` without an owner.
 
     A Deployment is born with its replicas, so that none made for zero flashes a pod; the scaler
-    takes the field over before an apply leaves it out.
+    takes the field over before an apply leaves it out. What is optional comes last, so that it
+    holds up nothing.
     """
     exists = observed.child(DEPLOYMENT) is not None
-    before = [Apply(m) for m in manifests if m["kind"] != DEPLOYMENT.kind]
+    extra = [Apply(m) for m in manifests if m["kind"] in _EXTRA]
+    rest = [m for m in manifests if m["kind"] not in _EXTRA]
+    before = [Apply(m) for m in rest if m["kind"] != DEPLOYMENT.kind]
     deployment = next(m for m in manifests if m["kind"] == DEPLOYMENT.kind)
     scale = Apply(_scale(observed, planned.replicas), SCALER)
     if exists:
-        return (*before, scale, Apply(deployment))
+        return (*before, scale, Apply(deployment), *extra)
     spec = {**deployment["spec"], "replicas": planned.replicas}
-    return (*before, Apply({**deployment, "spec": spec}), scale)
+    return (*before, Apply({**deployment, "spec": spec}), scale, *extra)
 
 
 def _scale(observed: Observed, replicas: int) -> dict[str, Any]:

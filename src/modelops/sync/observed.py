@@ -47,6 +47,11 @@ NETWORK: Final = ChildType("networking.k8s.io/v1", "NetworkPolicy")
 CHILD_TYPES: Final = (CLAIM, SERVICE, NETWORK, DEPLOYMENT, BUDGET)
 """In the order in which they are applied."""
 
+POOL: Final = ChildType("inference.networking.k8s.io/v1", "InferencePool")
+ROUTE: Final = ChildType("gateway.networking.k8s.io/v1", "HTTPRoute")
+OPTIONAL_TYPES: Final = (POOL, ROUTE)
+"""Those whose kinds a cluster may lack, applied after all others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:
@@ -54,7 +59,8 @@ class Observed:
 
     ``children`` holds every object that carries the model's labels or one of its children's
     names, whoever made it; ``progress`` is the last line of the container that fetches weights;
-    ``logs`` holds, by pod, the last lines of an engine that crashed.
+    ``logs`` holds, by pod, the last lines of an engine that crashed; ``lacking`` are the optional
+    types that were looked for and that the cluster does not know.
     """
 
     kind: ServingKind
@@ -63,6 +69,7 @@ class Observed:
     pods: tuple[Manifest, ...] = ()
     progress: Manifest | None = None
     logs: Mapping[str, str] = field(default_factory=dict)
+    lacking: frozenset[ChildType] = frozenset()
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ from modelops.api.naming import NAME_HELP, named
 from modelops.api.parts import ServingSpec
 from modelops.registry.uri import ClaimSource, Source, parse_uri
 from modelops.runtimes.runtime import Command, Device, Runtime, Workload
+from modelops.sync.attachment import attached
 from modelops.sync.catalogue import Catalogue, Platform
 from modelops.sync.claim import claim_spec
 from modelops.sync.merge import depth
@@ -58,6 +59,8 @@ class Plan:
     command: Command
     url: str
     platform: Platform
+    attached: tuple[ChildType, ...] = ()
+    """The children that attach the model to somebody else's Gateway."""
 
     @property
     def replicas(self) -> int:
@@ -71,7 +74,7 @@ class Plan:
         budget = (BUDGET,) if self.replicas > 1 else ()
         # Before the pods that it guards.
         network = (NETWORK,) if self.platform.callers else ()
-        return (*claim, SERVICE, *network, DEPLOYMENT, *budget)
+        return (*claim, SERVICE, *network, DEPLOYMENT, *budget, *self.attached)
 
     @property
     def cached(self) -> bool:
@@ -120,6 +123,7 @@ def _planned(observed: Observed, platform: Platform, spec: ServingSpec, runtime:
         ),
         url=_url(observed, runtime, platform),
         platform=platform,
+        attached=attached(observed, platform),
     )
 
 

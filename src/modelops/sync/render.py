@@ -5,11 +5,15 @@ from typing import Any, Final
 
 from modelops.api.base import API_VERSION
 from modelops.api.parts import Rollout
+from modelops.sync.attachment import pool, route
+from modelops.sync.catalogue import GatewayApi
 from modelops.sync.observed import (
     BUDGET,
     CLAIM,
     DEPLOYMENT,
     NETWORK,
+    POOL,
+    ROUTE,
     SERVICE,
     ChildType,
     Observed,
@@ -102,10 +106,20 @@ def _network(observed: Observed, plan: Plan) -> dict[str, Any]:
     }
 
 
+def _pool(observed: Observed, plan: Plan) -> dict[str, Any]:
+    return pool(observed, plan.runtime.port, plan.platform.gateway_api or GatewayApi())
+
+
+def _route(observed: Observed, plan: Plan) -> dict[str, Any]:
+    return route(observed, plan.served_name, plan.platform.gateway_api or GatewayApi())
+
+
 _SPECS: Final[Mapping[ChildType, Callable[[Observed, Plan], dict[str, Any]]]] = {
     CLAIM: _claim,
     SERVICE: _service,
     NETWORK: _network,
     DEPLOYMENT: _deployment,
     BUDGET: _budget,
+    POOL: _pool,
+    ROUTE: _route,
 }

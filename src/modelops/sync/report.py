@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from modelops.api import conditions as c
+from modelops.sync.attachment import attachment
 from modelops.sync.facts import Facts
 from modelops.sync.observed import Observed, labels
 from modelops.sync.plan import Plan, Refusal
@@ -24,6 +25,7 @@ def report(
         _weights_condition(observed, facts, progress),
         _available(facts.ready + facts.ready_before),
         *_kstatus(verdict),
+        *attachment(observed, plan.platform),
     )
     return {
         "observedGeneration": observed.generation,

@@ -11,7 +11,7 @@ help: ## Show this list
 .PHONY: install
 install: .venv/.complete ## Make .venv with the modelops command
 
-.venv/.complete: pyproject.toml requirements/dev.txt tools/venv.sh
+.venv/.complete: pyproject.toml requirements/dev.txt e2e/clients/javascript/package-lock.json tools/venv.sh
 	bash tools/venv.sh
 
 .PHONY: demo
@@ -67,4 +67,4 @@ generate: install ## Write what is made from the types: CRDs, reference, golden 
 .PHONY: clean-all
 clean-all: demo-down ## Remove the virtual environment, builds and the whole cache
 	python3 -m e2e.cluster purge
-	rm -rf .venv build
+	rm -rf .venv build e2e/clients/javascript/node_modules

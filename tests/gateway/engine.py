@@ -68,6 +68,9 @@ class Engine:
             for piece in pieces(said(body), body["cuts"]):
                 await response.write(piece)
                 await asyncio.sleep(0)
+            if body.get("breaks"):
+                assert request.transport
+                request.transport.abort()
             return response
         for number in range(EVENTS):
             if body.get("dies") == number:
@@ -82,6 +85,8 @@ class Engine:
 
 def said(body: dict[str, Any]) -> bytes:
     """Return all that the engine streams for a request: what is `told`, and usage if asked."""
+    if body.get("breaks"):
+        return (body["told"][0] + body["end"]).encode()
     events = [*body["told"]]
     if (body.get("stream_options") or {}).get("include_usage"):
         events.append(f'data: {{"choices":[],"usage":{json.dumps(body["usage"])}}}')

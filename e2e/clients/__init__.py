@@ -1,0 +1,1 @@
+"""The official OpenAI clients, doing the same things in each language."""

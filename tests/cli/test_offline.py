@@ -99,3 +99,48 @@ def test_an_object_without_a_name_is_told(metadata: str, tmp_path: Path) -> None
     result = run("plan", text, tmp_path)
     assert result.exit_code == 2
     assert "metadata.name" in result.output
+
+
+ROUTE = """
+apiVersion: modelops.dev/v1alpha1
+kind: ModelRoute
+metadata: {name: chat}
+spec: {targets: [{model: a, weight: 3}, {model: b}], fallback: [small]}
+"""
+TENANT = """
+apiVersion: modelops.dev/v1alpha1
+kind: Tenant
+metadata: {name: acme}
+spec: {models: ["llama*"], limits: {requestsPerMinute: 60}}
+"""
+
+
+def test_explain_tells_what_a_policy_does(tmp_path: Path) -> None:
+    """`explain` tells of a route which models answer, and of a tenant what its keys may use."""
+    result = run("explain", f"{ROUTE}---{TENANT}", tmp_path, "-n", "prod")
+    assert result.exit_code == 0
+    for words in (
+        "ModelRoute prod/chat", "to `chat`", "serving 75% a, 25% b; falls back to small",
+        "a, b, small in namespace prod", "called llama*; at most 60 requests a minute",
+    ):  # fmt: skip
+        assert words in result.stdout
+
+
+def test_a_policy_becomes_no_objects(tmp_path: Path) -> None:
+    """`render` and `plan` say that nothing is applied for it, beside the models of the file."""
+    rendered = run("render", f"{TINY}---{ROUTE}", tmp_path, "--accelerator=none")
+    assert [d["kind"] for d in yaml.safe_load_all(rendered.stdout)] == ["Service", "Deployment"]
+    assert "ModelRoute default/chat: nothing is applied for it" in rendered.stderr
+    alone = run("render", TENANT, tmp_path)
+    assert (alone.exit_code, alone.stdout) == (0, "")
+    planned = run("plan", f"{TINY}---{ROUTE}", tmp_path)
+    assert planned.exit_code == 0
+    assert "nothing is applied for it" in planned.stdout
+
+
+@pytest.mark.parametrize("command", ["render", "plan", "explain"])
+def test_a_policy_that_is_wrong_is_refused(command: str, tmp_path: Path) -> None:
+    """What the API server would refuse is told in words, with the field."""
+    result = run(command, ROUTE.replace("fallback", "falback"), tmp_path)
+    assert result.exit_code == 1
+    assert "spec.falback" in result.stderr

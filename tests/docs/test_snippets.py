@@ -10,6 +10,7 @@ from modelops.api.base import API_VERSION
 from modelops.api.kinds import KINDS
 from modelops.cli.document import read
 from modelops.cli.offline import catalogue_for
+from modelops.cli.policy_story import policy_story
 from modelops.runtimes.runtime import Runtime
 from modelops.sync.catalogue import Catalogue, Platform
 from modelops.sync.desired import sync
@@ -24,9 +25,12 @@ def test_objects_can_be_served(block: Block, tmp_path: Path) -> None:
     file = tmp_path / "page.yaml"
     file.write_text(block.text, encoding="utf-8")
     catalogue = catalogue_for("nvidia.com/gpu")
-    for observed in read(file, KINDS, "default"):
+    found = read(file, KINDS, "default")
+    for observed in found.models:
         desired = sync(observed, catalogue, datetime(2026, 1, 1, tzinfo=UTC))
         assert desired.writes, desired.sentence
+    for policy in found.policies:
+        assert list(policy_story(policy))
 
 
 def test_every_page_object_is_judged() -> None:
@@ -45,7 +49,7 @@ def test_the_guide_to_a_runtime_makes_one(tmp_path: Path) -> None:
     platform = Platform(images=images, accelerator="nvidia.com/gpu")
     file = tmp_path / "model.yaml"
     file.write_text(_model(runtime.name), encoding="utf-8")
-    (observed,) = read(file, KINDS, "default")
+    (observed,) = read(file, KINDS, "default").models
     catalogue = Catalogue(runtimes={runtime.name: runtime}, platform=platform)
     desired = sync(observed, catalogue, datetime(2026, 1, 1, tzinfo=UTC))
     assert desired.writes, desired.sentence

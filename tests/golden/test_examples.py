@@ -1,5 +1,6 @@
 """What the cluster gets for each example that users read."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,9 +9,13 @@ import yaml
 
 import golden_file
 from modelops.api.kinds import KINDS
+from modelops.api.policies import POLICIES
+from modelops.api.policies.modelroute import KIND as MODEL_ROUTE
 from modelops.sync.catalogue import Catalogue, Platform
 from modelops.sync.desired import Apply, Desired, sync
 from modelops.sync.observed import Observed
+from modelops.sync.policy import policy_status
+from modelops.sync.scene import Scene, of_model, of_route
 
 GOLDEN = Path(__file__).parent
 EXAMPLES = sorted((GOLDEN.parents[1] / "manifests" / "examples").glob("*.yaml"))
@@ -52,13 +57,24 @@ def written(desired: Desired) -> str:
     return "---\n".join((*texts, f"# reported\n{text({'status': desired.status})}"))
 
 
+def told(documents: list[dict]) -> Iterator[str]:
+    """Yield what the policies of a file are told when its models serve."""
+    born = [d | {"metadata": {"namespace": "default", **d["metadata"]}} for d in documents]
+    models = [of_model(d | {"status": {"readyReplicas": 1}}) for d in born if d["kind"] in KINDS]
+    routes = [of_route(d) for d in born if d["kind"] == MODEL_ROUTE.name]
+    scene = Scene.of(models, routes, "modelops-system")
+    for policy in (d for d in born if d["kind"] in POLICIES):
+        yield f"# reported\n{text({'status': policy_status(policy, scene, NOW)})}"
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_becomes_exactly_what_was_reviewed(
     example: Path, request: pytest.FixtureRequest
 ) -> None:
     """An example on an empty cluster is rendered as its golden file says, byte for byte."""
-    documents = yaml.safe_load_all(example.read_text(encoding="utf-8"))
-    now = "---\n".join(written(sync(observed(d), CATALOGUE, NOW)) for d in documents)
+    documents = list(yaml.safe_load_all(example.read_text(encoding="utf-8")))
+    models = [written(sync(observed(d), CATALOGUE, NOW)) for d in documents if d["kind"] in KINDS]
+    now = "---\n".join((*models, *told(documents)))
     golden_file.check(GOLDEN / example.name, now, request)
 
 

@@ -154,17 +154,17 @@ TENANTS: dict[str, tuple[Manifest, str, str, str]] = {
     ),
     "models": (
         a_tenant(models=["a*"], namespaces=["team", "x"]), "True", "InForce",
-        "its keys may use what they name as a* in team, x",
+        "its keys may use models called a* in namespaces team, x",
     ),
-    "route": (a_tenant(models=["best"]), "True", "InForce", "may use what they name as best"),
+    "route": (a_tenant(models=["best"]), "True", "InForce", "may use models called best"),
     "nothing": (
         a_tenant(models=["q*"]), "True", "InForce",
-        "may use what they name as q*, and there is no such model now",
+        "may use models called q*; there is no such model now",
     ),
     "shut": (a_tenant(models=[]), "True", "InForce", "its keys may use no model"),
     "many": (
         a_tenant(models=[f"a{n}" for n in range(8)]), "True", "InForce",
-        "as a0, a1, a2, a3, a4 and 3 more, and there is no such model now",
+        "called a0, a1, a2, a3, a4 and 3 more; there is no such model now",
     ),
     "misplaced": (
         a_tenant("team"), "False", "WrongNamespace",

@@ -1,7 +1,8 @@
 """Reading the objects that a user wrote."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,33 @@ import typer
 import yaml
 
 from modelops.api.base import API_VERSION
+from modelops.api.policies import POLICIES
 from modelops.api.serving import ServingKind
-from modelops.sync.observed import Observed
+from modelops.sync.observed import Manifest, Observed
 
 
-def read(path: Path, kinds: Mapping[str, ServingKind], namespace: str) -> list[Observed]:
-    """Return the modelops objects of a YAML file ('-' is standard input), as on an empty cluster.
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The modelops objects of a file, as on an empty cluster: models, and policies."""
+
+    models: tuple[Observed, ...]
+    policies: tuple[Manifest, ...]
+
+
+def read(path: Path, kinds: Mapping[str, ServingKind], namespace: str) -> Document:
+    """Return the modelops objects of a YAML file ('-' is standard input).
 
     Raises typer.BadParameter with what to write when the file holds none.
     """
-    found = [_observed(d, kinds, namespace) for d in _documents(path) if _is_ours(d)]
+    known = (*kinds, *POLICIES)
+    found = [_named(d, known, namespace) for d in _documents(path) if _is_ours(d)]
     if not found:
-        message = f"{path} holds no object of apiVersion {API_VERSION}; kinds: {', '.join(kinds)}"
+        message = f"{path} holds no object of apiVersion {API_VERSION}; kinds: {', '.join(known)}"
         raise typer.BadParameter(message)
-    return found
+    return Document(
+        tuple(Observed(kinds[d["kind"]], d) for d in found if d["kind"] in kinds),
+        tuple(d for d in found if d["kind"] in POLICIES),
+    )
 
 
 def _documents(path: Path) -> Iterator[Any]:
@@ -41,17 +55,14 @@ def _is_ours(document: object) -> bool:
     return isinstance(document, Mapping) and document.get("apiVersion") == API_VERSION
 
 
-def _observed(
-    document: Mapping[str, Any], kinds: Mapping[str, ServingKind], space: str
-) -> Observed:
+def _named(document: Mapping[str, Any], known: Collection[str], space: str) -> dict[str, Any]:
     given = document.get("metadata")
     name = given.get("name") if isinstance(given, Mapping) else None
     if not name:
         message = f"a {document.get('kind')} has no metadata.name: give it one"
         raise typer.BadParameter(message)
-    kind = kinds.get(str(document.get("kind")))
-    if kind is None:
-        message = f"kind {document.get('kind')} is unknown; kinds: {', '.join(kinds)}"
+    if document.get("kind") not in known:
+        message = f"kind {document.get('kind')} is unknown; kinds: {', '.join(known)}"
         raise typer.BadParameter(message)
     meta = {"namespace": space, "uid": "", "generation": 1, **document["metadata"]}
-    return Observed(kind, {**document, "metadata": meta})
+    return {**document, "metadata": meta}

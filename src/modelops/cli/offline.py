@@ -11,10 +11,11 @@ from rich.table import Table
 
 from modelops.api.manifest import as_yaml
 from modelops.cli.document import read
+from modelops.cli.policy_story import policy_story
 from modelops.cli.story import story
 from modelops.sync.catalogue import Catalogue, Platform
 from modelops.sync.desired import Apply, sync
-from modelops.sync.observed import Observed
+from modelops.sync.observed import Manifest, Observed
 from modelops.sync.plan import Plan, Refusal, plan
 from modelops.sync.render import render
 
@@ -25,6 +26,8 @@ IMAGES: Final = {
     "vllm": "vllm/vllm-openai:v0.33.0",
 }
 """What the chart's default values say."""
+
+APPLIES_NOTHING: Final = "nothing is applied for it: the gateway goes by it"
 
 File = Annotated[Path, typer.Argument(help="YAML file with modelops objects; - is stdin.")]
 Namespace = Annotated[
@@ -51,12 +54,17 @@ def render_command(
 ) -> None:
     """Print the manifests that the operator would apply for the objects in FILE."""
     catalogue = catalogue_for(accelerator)
+    found = read(file, catalogue.kinds, namespace)
     manifests = [
         manifest
-        for observed in read(file, catalogue.kinds, namespace)
+        for observed in found.models
         for manifest in render(observed, _planned(observed, catalogue))
     ]
-    typer.echo(as_yaml(map(_ownerless, manifests)), nl=False)
+    for policy in found.policies:
+        _told(policy)
+        typer.echo(f"{_policy(policy)}: {APPLIES_NOTHING}", err=True)
+    if manifests:
+        typer.echo(as_yaml(map(_ownerless, manifests)), nl=False)
 
 
 def plan_command(
@@ -65,12 +73,16 @@ def plan_command(
     """Show what applying FILE to an empty cluster would do; exits 1 if an object is refused."""
     catalogue = catalogue_for(accelerator)
     found = read(file, catalogue.kinds, namespace)
-    desired = [(observed, sync(observed, catalogue, datetime.now(UTC))) for observed in found]
+    now = datetime.now(UTC)
+    desired = [(observed, sync(observed, catalogue, now)) for observed in found.models]
     table = Table("Object", "Verdict", "Write", box=None, pad_edge=False)
     for observed, result in desired:
         writes = [_write(w) for w in result.writes if isinstance(w, Apply)]
         for index, write in enumerate(writes or [f"nothing: {result.sentence}"]):
             table.add_row(*((_title(observed), result.reason) if index == 0 else ("", "")), write)
+    for policy in found.policies:
+        _told(policy)
+        table.add_row(_policy(policy), "Planned", APPLIES_NOTHING)
     Console(soft_wrap=True).print(table)
     if any(not result.writes for _, result in desired):
         raise typer.Exit(1)
@@ -81,8 +93,11 @@ def explain_command(
 ) -> None:
     """Tell in words what each object in FILE becomes and which defaults it takes."""
     catalogue = catalogue_for(accelerator)
-    for observed in read(file, catalogue.kinds, namespace):
+    found = read(file, catalogue.kinds, namespace)
+    for observed in found.models:
         typer.echo("\n".join([_title(observed), *story(observed, _planned(observed, catalogue))]))
+    for policy in found.policies:
+        typer.echo("\n".join([_policy(policy), *_told(policy)]))
 
 
 def _ownerless(manifest: dict[str, Any]) -> dict[str, Any]:
@@ -97,6 +112,19 @@ def _planned(observed: Observed, catalogue: Catalogue) -> Plan:
     except Refusal as refusal:
         typer.echo(f"{_title(observed)}: {refusal.reason}: {refusal.sentence}", err=True)
         raise typer.Exit(1) from refusal
+
+
+def _told(policy: Manifest) -> list[str]:
+    try:
+        return list(policy_story(policy))
+    except Refusal as refusal:
+        typer.echo(f"{_policy(policy)}: {refusal.reason}: {refusal.sentence}", err=True)
+        raise typer.Exit(1) from refusal
+
+
+def _policy(policy: Manifest) -> str:
+    meta = policy["metadata"]
+    return f"{policy['kind']} {meta['namespace']}/{meta['name']}"
 
 
 def _title(observed: Observed) -> str:

@@ -14,13 +14,13 @@ from modelops.sync.verdict import Verdict
 
 def judge_route(resource: Mapping[str, Any], scene: Scene) -> Verdict:
     """Return the verdict on a route; raises Refusal when it cannot lead where it shall."""
-    spec, route = _spec(resource), of_route(resource)
+    spec, route = route_spec(resource), of_route(resource)
     _refuse_taken(route, scene)
     _refuse_unknown(spec, route, scene)
     models = {one.name: one for one in scene.models.values() if one.namespace == route.namespace}
     silent = [t.model for t in spec.targets if t.weight and not models[t.model].available]
     if not silent:
-        return Verdict(ready=True, reason="Serving", sentence=one_line(_serving(spec)))
+        return Verdict(ready=True, reason="Serving", sentence=one_line(serving(spec)))
     instead = next((name for name in spec.fallback if models[name].available), None)
     return _falling_back(silent, instead) if instead else _silent(silent, spec)
 
@@ -30,7 +30,8 @@ def naming(resource: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"model": of_route(resource).served_name}
 
 
-def _spec(resource: Mapping[str, Any]) -> ModelRouteSpec:
+def route_spec(resource: Mapping[str, Any]) -> ModelRouteSpec:
+    """Return the spec of a route; raises Refusal when it is not one."""
     try:
         return ModelRouteSpec.model_validate(resource.get("spec") or {})
     except ValidationError as error:
@@ -72,7 +73,8 @@ def _refuse_unknown(spec: ModelRouteSpec, route: Named, scene: Scene) -> None:
     )
 
 
-def _serving(spec: ModelRouteSpec) -> str:
+def serving(spec: ModelRouteSpec) -> str:
+    """Return which models answer, in words."""
     chain = f"; falls back to {_names(spec.fallback, ', then ')}" if spec.fallback else ""
     return f"serving {_shares(spec)}{chain}"
 

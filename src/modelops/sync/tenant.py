@@ -24,29 +24,39 @@ def judge_tenant(resource: Mapping[str, Any], scene: Scene) -> Verdict:
             f"a {KIND.name} counts in namespace {scene.system} only",
             "create it there and delete this one",
         )
-    spec = _spec(resource)
-    told = "; ".join((_usable(spec, scene.holders.values()), *_limits(spec)))
+    spec = tenant_spec(resource)
+    offers = scene.holders.values()
+    vain = _limited(spec) and not any(_may_use(spec, offer) for offer in offers)
+    told = usage(spec) + ("; there is no such model now" if vain else "")
     return Verdict(ready=True, reason="InForce", sentence=one_line(told))
 
 
-def _spec(resource: Mapping[str, Any]) -> TenantSpec:
+def tenant_spec(resource: Mapping[str, Any]) -> TenantSpec:
+    """Return the spec of a tenant; raises Refusal when it is not one."""
     try:
         return TenantSpec.model_validate(resource.get("spec") or {})
     except ValidationError as error:
         raise invalid(KIND, error) from error
 
 
-def _usable(spec: TenantSpec, offers: Iterable[Named]) -> str:
+def usage(spec: TenantSpec) -> str:
+    """Return what a tenant's keys may use, in words."""
+    return "; ".join((_usable(spec), *_limits(spec)))
+
+
+def _usable(spec: TenantSpec) -> str:
     if spec.models == [] or spec.namespaces == []:
         return "its keys may use no model"
-    if spec.models is None and spec.namespaces is None:
+    if not _limited(spec):
         return "its keys may use what they name"
-    models = "" if spec.models is None else f" as {_some(spec.models)}"
-    where = "" if spec.namespaces is None else f" in {_some(spec.namespaces)}"
-    found = any(_may_use(spec, offer) for offer in offers)
-    return f"its keys may use what they name{models}{where}" + (
-        "" if found else ", and there is no such model now"
-    )
+    models = f" called {_some(spec.models)}" if spec.models else ""
+    where = f" in namespaces {_some(spec.namespaces)}" if spec.namespaces else ""
+    return f"its keys may use models{models}{where}"
+
+
+def _limited(spec: TenantSpec) -> bool:
+    """Tell whether the tenant may use some models and not others."""
+    return bool(spec.models or spec.namespaces) and [] not in (spec.models, spec.namespaces)
 
 
 def _may_use(spec: TenantSpec, offer: Named) -> bool:

@@ -21,7 +21,7 @@ from modelops.gateway.snapshot import Front, Snapshot, Tls
 from plaintext import NO_TLS
 
 START_SECONDS = 15.0
-LIMITS = frozenset({3, 100_000})
+LIMITS = frozenset({3, 1000, 100_000})
 
 
 def binary() -> Path:
@@ -96,10 +96,10 @@ class Gateway:
 
 
 @contextmanager
-def gateway(folder: Path, tls: Tls | None = None, **sizes: int) -> Iterator[Gateway]:
-    """Run an Envoy that serves an empty snapshot at first."""
+def gateway(folder: Path, tls: Tls | None = None, **fields: Any) -> Iterator[Gateway]:
+    """Run an Envoy that serves an empty snapshot at first; fields are those of its front."""
     port, admin, metrics = free_ports(3)
-    small = {"largest_body": 2**20, "headers_seconds": 1, "upload_seconds": 2} | sizes
+    small = {"largest_body": 2**20, "headers_seconds": 1, "upload_seconds": 2} | fields
     front = Front(str(folder), "127.0.0.1", port, admin, metrics, tls=tls, **small)
     made = Gateway(front, SigningKey.generate())
     made.serve(public_keys=(made.signing.public,), key_limits=LIMITS)

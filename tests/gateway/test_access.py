@@ -161,18 +161,6 @@ def test_nobody_signs_for_nobody() -> None:
     assert ECKey.import_key(NOBODY).kid == "nobody"
 
 
-def test_a_key_has_its_own_limit(front: Gateway) -> None:
-    """A key with rpm 3 is answered 429 from the fourth request on; another with it is not."""
-    limited, other = front.key("*", rpm=3), front.key("*", rpm=3)
-    answers = [chat(front, limited) for _ in range(5)]
-    assert [a.status_code for a in answers] == [200, 200, 200, 429, 429]
-    last = answers[-1]
-    assert last.json()["error"]["code"] == "rate_limit_exceeded"
-    assert int(last.headers["retry-after"]) > 0
-    assert last.headers["x-ratelimit-limit"] == "3"
-    assert chat(front, other).status_code == 200
-
-
 def test_a_record_says_what_its_key_says(front: Gateway) -> None:
     """A record survives being written and read, and so does a signing key."""
     record = front.record("a", "b*", rpm=3)

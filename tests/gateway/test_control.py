@@ -19,8 +19,8 @@ from modelops.gateway.render import BOOTSTRAP
 from modelops.gateway.snapshot import Front
 
 SYSTEM = "modelops-system"
-RECORD = KeyRecord("k1", "acme", ("*",), 1, 4_000_000_000, rpm=7)
-EXPIRED = KeyRecord("k0", "acme", ("*",), 1, 2, rpm=5)
+RECORD = KeyRecord("k1", "acme", ("*",), 1, 4_000_000_000, rpm=7000)
+EXPIRED = KeyRecord("k0", "acme", ("*",), 1, 2, rpm=5000)
 
 
 class Stage:
@@ -155,8 +155,8 @@ def test_keys_are_made_revoked_and_rotated(tmp_path: Path) -> None:
         await store.add(EXPIRED)
         first = await store.signing_key()
         await stage.until(lambda files: first.id in files["verifier.json"])
-        await stage.until(lambda files: '"value": "7"' in files["limits.json"])
-        assert '"value": "5"' not in published(tmp_path)["limits.json"]
+        await stage.until(lambda files: '"value": "7000"' in files["limits.json"])
+        assert '"value": "5000"' not in published(tmp_path)["limits.json"]
         await store.revoke("k1")
         await store.revoke("k0")
         await stage.until(lambda files: "k1" in files["revocation.json"])

@@ -15,10 +15,10 @@ from gateway.conftest import model
 from gateway.proxy import binary
 from modelops.gateway.files import publish, published
 from modelops.gateway.render import BOOTSTRAP, render
-from modelops.gateway.snapshot import Front, Route, Snapshot, Target, Tenant, Tls
+from modelops.gateway.snapshot import Contended, Front, Route, Snapshot, Target, Tenant, Tls
 
 GOLDEN = Path(__file__).parent / "golden"
-FRONT = Front("/config", tenant_limit=600)
+FRONT = Front("/config", tenant_limit=6000)
 PUBLIC = {"kty": "EC", "crv": "P-256", "kid": "one", "x": "eA", "y": "eQ", "alg": "ES256"}
 CHAT = model("chat", 8000, 8001)
 STICKY = model("sticky", 8002, session_header="x-session-id")
@@ -28,10 +28,14 @@ SNAPSHOT = Snapshot(
         Route("best", "team", "best", 1, (Target(CHAT),)),
         Route("group", "team", "group", 1, (Target(CHAT, 9), Target(STICKY, 1)), (CHAT,)),
     ),
-    tenants=(Tenant("acme", models=("chat", "g*")), Tenant("free", priority="High")),
+    tenants=(
+        Tenant("acme", models=("chat", "g*"), requests_per_minute=60),
+        Tenant("free", priority="High", requests_per_minute=100_000),
+    ),
     public_keys=(PUBLIC,),
     revoked=frozenset({"key-2", "key-1"}),
-    key_limits=frozenset({60}),
+    key_limits=frozenset({60, 1200}),
+    contended=Contended(frozenset({"key-3"}), frozenset({"spender"})),
 )
 MODELS = st.text("ab/.", min_size=1).map(lambda name: model(name, *range(1, len(name))))
 SNAPSHOTS = st.builds(

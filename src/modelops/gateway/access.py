@@ -5,10 +5,11 @@ leaves open streams alone.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from modelops.gateway.snapshot import AUDIENCE, Front, Snapshot
+from modelops.gateway.quota import exact, share
+from modelops.gateway.snapshot import AUDIENCE, Contended, Front, Snapshot
 from modelops.gateway.typed import FILTERS, Json, extension, metadata, typed
 
 JWT: Final = f"{FILTERS}.jwt_authn.v3.JwtAuthentication"
@@ -23,6 +24,12 @@ KEY_ID: Final = "modelops.key"
 
 TENANT: Final = "modelops.tenant"
 """The name of the key's tenant there."""
+
+MARK: Final = "x-modelops-share-used"
+"""A header inside Envoy: this pod's share of a limit is used up, so that it has to ask."""
+
+SHADOW: Final = ("envoy.filters.http.rbac", "shadow_effective_policy_id")
+"""Where the dynamic metadata says that the key or the tenant is among the contended ones."""
 
 NOBODY: Final = {
     "kty": "EC",
@@ -62,18 +69,52 @@ def verifier(snapshot: Snapshot, front: Front) -> Json:
     return typed(JWT, providers={"keys": provider}, rules=rules)
 
 
-def revocation(snapshot: Snapshot) -> Json:
-    """Return the filter that refuses revoked API keys; its cost does not grow with their number."""
-    deny = _action("revoked", "DENY")
-    allow = _action("valid", "ALLOW")
-    if not snapshot.revoked:
-        return typed(RBAC, matcher={"on_no_match": allow})
-    key = extension(
-        "key", "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput", key=KEY_ID
+def revocation(snapshot: Snapshot, front: Front) -> Json:
+    """Return the filter that refuses revoked API keys, and tells which callers are contended.
+
+    Its cost does not grow with the number of either.
+    """
+    revoked = dict.fromkeys(sorted(snapshot.revoked), _action("revoked", "DENY"))
+    allow = {"on_no_match": _action("valid", "ALLOW")}
+    return typed(
+        RBAC,
+        matcher={**_by(KEY_ID, revoked), **allow},
+        **_shadow(snapshot.contended, exact(front.tenant_limit or None), _exact_tenants(snapshot)),
     )
-    revoked = dict.fromkeys(sorted(snapshot.revoked), deny)
-    tree = {"input": key, "exact_match_map": {"map": revoked}}
-    return typed(RBAC, matcher={"matcher_tree": tree, "on_no_match": allow})
+
+
+def _exact_tenants(snapshot: Snapshot) -> frozenset[str]:
+    """Return the tenants about whose requests the gateway asks each time."""
+    return frozenset(
+        t.name
+        for t in snapshot.tenants
+        if exact(t.requests_per_minute) or t.concurrent_requests is not None
+    )
+
+
+def _shadow(contended: Contended, everyone: bool, tenants: frozenset[str]) -> Json:  # noqa: FBT001  as the front says
+    """Return a second matcher, which leaves a word in the metadata for callers to ask about."""
+    ask = _action("contended", "ALLOW")
+    keys = _by(KEY_ID, dict.fromkeys(sorted(contended.keys), ask))
+    others = _by(TENANT, dict.fromkeys(sorted(contended.tenants | tenants), ask))
+    if everyone:
+        return {"shadow_matcher": {"on_no_match": ask}}
+    if keys and others:
+        return {"shadow_matcher": {**keys, "on_no_match": {"matcher": others}}}
+    return {"shadow_matcher": keys or others} if keys or others else {}
+
+
+def _by(name: str, found: Mapping[str, Json]) -> Json:
+    """Return a look-up by a text of the filter state; none without anything to be found."""
+    if not found:
+        return {}
+    kind = "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput"
+    return {
+        "matcher_tree": {
+            "input": extension("input", kind, key=name),
+            "exact_match_map": {"map": dict(found)},
+        }
+    }
 
 
 def _action(name: str, action: str) -> Json:
@@ -81,39 +122,52 @@ def _action(name: str, action: str) -> Json:
 
 
 def limits(snapshot: Snapshot, front: Front) -> Json:
-    """Return the filter that counts requests per minute: of each key, and of each tenant.
+    """Return the filter that passes this pod's share of large limits, and marks what is above it.
 
-    The counts are of this gateway replica alone.
+    It refuses nothing: marked requests are asked about. Small limits have no share.
     """
+    default = {"": front.tenant_limit} if front.tenant_limit else {}
+    tenants = {t.name: t.requests_per_minute or 0 for t in snapshot.tenants}
     return typed(
         LIMIT,
         stat_prefix="requests",
         token_bucket=_bucket(2**32 - 1),
         always_consume_default_token_bucket=False,
         max_dynamic_descriptors=MOST_CALLERS,
-        filter_enabled=_always(),
-        filter_enforced=_always(),
-        descriptors=[*_key_limits(snapshot.key_limits), *_tenant_limits(front)],
+        filter_enabled=_share_of(100),
+        filter_enforced=_share_of(0),
+        request_headers_to_add_when_not_enforced=[_mark()],
+        descriptors=[*_key_limits(snapshot.key_limits), *_tenant_limits({**default, **tenants})],
         rate_limits=[
             {"actions": [_claim("rpm"), _claim("jti")]},
             {"actions": [_claim("sub")]},
         ],
-        enable_x_ratelimit_headers="DRAFT_VERSION_03",
     )
 
 
 def _key_limits(allowed: Iterable[int]) -> list[Json]:
     """Return a bucket for each key that carries a limit: its value must be known beforehand."""
     return [
-        {"entries": [{"key": "rpm", "value": str(limit)}, {"key": "jti"}], **_filled(limit)}
+        {"entries": [{"key": "rpm", "value": str(limit)}, {"key": "jti"}], **_filled(share(limit))}
         for limit in sorted(allowed)
+        if share(limit)
     ]
 
 
-def _tenant_limits(front: Front) -> list[Json]:
-    if not front.tenant_limit:
-        return []
-    return [{"entries": [{"key": "sub"}], **_filled(front.tenant_limit)}]
+def _tenant_limits(tenants: Mapping[str, int]) -> list[Json]:
+    """Return a bucket for each tenant, and for those without a name one each."""
+    return [
+        {"entries": [{"key": "sub", **({"value": name} if name else {})}], **_filled(share(limit))}
+        for name, limit in sorted(tenants.items())
+        if share(limit)
+    ]
+
+
+def _mark() -> Json:
+    return {
+        "header": {"key": MARK, "value": "1"},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }
 
 
 def _filled(limit: int) -> Json:
@@ -131,5 +185,5 @@ def _claim(name: str) -> Json:
     return {"metadata": {**found, "skip_if_absent": True}}
 
 
-def _always() -> Json:
-    return {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+def _share_of(percent: int) -> Json:
+    return {"default_value": {"numerator": percent, "denominator": "HUNDRED"}}

@@ -91,11 +91,11 @@ UPLOAD_TIMEOUT: Final = Refusal(
 BODY_TOO_LARGE: Final = Refusal(
     413, "The request's body is larger than this platform takes.", code="request_too_large"
 )
-TOO_MANY_REQUESTS: Final = Refusal(
-    429,
-    "The limit of requests per minute is reached. Wait, then send more slowly.",
-    "requests",
-    "rate_limit_exceeded",
+LIMITS_UNKNOWN: Final = Refusal(
+    503,
+    "Whether your limits allow this request cannot be looked up now. Try again soon.",
+    SERVER,
+    "limits_unavailable",
     RETRY_SECONDS,
 )
 HEADERS_TOO_LARGE: Final = Refusal(
@@ -126,12 +126,12 @@ def mappers() -> list[Json]:
         _mapper(REQUEST_MALFORMED, _status(426)),  # HTTP before 1.1
         _mapper(REQUEST_MALFORMED, _status(501)),  # a transfer encoding other than chunked
         _mapper(REQUEST_MALFORMED, {"and_filter": {"filters": [_status(400), _unread()]}}),
+        _mapper(LIMITS_UNKNOWN, _flag("RLSE")),
         *(
             _mapper(refusal, _status(refusal.status))
             for refusal in (
                 UPLOAD_TIMEOUT,
                 BODY_TOO_LARGE,
-                TOO_MANY_REQUESTS,
                 HEADERS_TOO_LARGE,
                 BROKEN,
                 NO_REPLICA,
@@ -161,6 +161,10 @@ def _mapper(refusal: Refusal, which: Json) -> Json:
 def _status(code: int) -> Json:
     value = {"default_value": code, "runtime_key": f"modelops.answer.{code}"}
     return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+
+
+def _flag(name: str) -> Json:
+    return {"response_flag_filter": {"flags": [name]}}
 
 
 def _unread() -> Json:

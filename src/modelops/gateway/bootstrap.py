@@ -3,6 +3,7 @@
 from typing import Final
 from urllib.parse import quote
 
+from modelops.gateway.contention import limiter
 from modelops.gateway.listener import MANAGER, listener
 from modelops.gateway.snapshot import Front
 from modelops.gateway.typed import FILTERS, Json, extension, file_source, typed
@@ -23,7 +24,7 @@ def bootstrap(front: Front) -> Json:
         "dynamic_resources": {"cds_config": file_source(f"{front.folder}/clusters.json")},
         "static_resources": {
             "listeners": [listener(front), _metrics(front)],
-            "clusters": [_admin(front)],
+            "clusters": [_admin(front), limiter(front)],
         },
         "stats_eviction_interval": f"{FORGOTTEN_SECONDS}s",
         "stats_config": {"histogram_bucket_settings": buckets()},

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,6 +115,8 @@ class Control:
     front: Front
     metrics: Metrics
     news: asyncio.Event
+    listeners: Sequence[Callable[[Snapshot], None]] = ()
+    """Who else wants to know each snapshot."""
     _files: dict[str, str] | None = field(default=None, init=False)
 
     async def run(self) -> None:
@@ -137,6 +139,8 @@ class Control:
         """Write what has changed; return whether that could be done."""
         started = time.monotonic()
         snapshot = self.view.snapshot(datetime.now(UTC))
+        for listener in self.listeners:
+            listener(snapshot)
         folder = Path(self.front.folder)
         try:
             before = published(folder) if self._files is None else self._files

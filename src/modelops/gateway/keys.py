@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from modelops.gateway.quota import exact
 from modelops.gateway.snapshot import AUDIENCE, ISSUER
 
 ALGORITHM: Final = "ES256"
@@ -16,9 +17,10 @@ ALGORITHM: Final = "ES256"
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """One API key without its secret; ``rpm`` is requests per minute, None without limit.
+    """One API key without its secret.
 
-    ``created`` and ``expires`` are seconds since the epoch.
+    ``rpm`` and ``tpm`` are requests and tokens per minute and ``parallel`` requests at a time;
+    None is no limit. ``created`` and ``expires`` are seconds since the epoch.
     """
 
     id: str
@@ -27,11 +29,15 @@ class KeyRecord:
     created: int
     expires: int
     rpm: int | None = None
+    tpm: int | None = None
+    parallel: int | None = None
 
     @property
     def claims(self) -> dict[str, Any]:
         """What the token says."""
-        limit = {} if self.rpm is None else {"rpm": str(self.rpm)}
+        given = {"rpm": self.rpm, "tpm": self.tpm, "parallel": self.parallel}
+        limits = {name: str(most) for name, most in given.items() if most is not None}
+        ask = {"ask": "key"} if exact(self.rpm) or self.parallel is not None else {}
         return {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -40,7 +46,8 @@ class KeyRecord:
             "iat": self.created,
             "exp": self.expires,
             "models": list(self.models),
-            **limit,
+            **limits,
+            **ask,
         }
 
     def expired(self, now: datetime) -> bool:

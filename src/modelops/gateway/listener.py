@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from modelops.gateway import access, answers, usage
-from modelops.gateway.access import CLAIMS, KEY_ID, TENANT
+from modelops.gateway.access import CLAIMS, KEY_ID, MARK, TENANT
 from modelops.gateway.affinity import affinity
 from modelops.gateway.answers import BODY
+from modelops.gateway.contention import asker
 from modelops.gateway.listing import listing
 from modelops.gateway.multipart import JSON_READER, multipart
 from modelops.gateway.routes import JSON_TYPE, MODEL, NAMED, ROUTES
@@ -106,7 +107,14 @@ def _hygiene() -> Json:
         "path_with_escaped_slashes_action": "UNESCAPE_AND_FORWARD",
         "strip_any_host_port": True,
         "server_header_transformation": "PASS_THROUGH",
+        "early_header_mutation_extensions": [_foreign_mark()],
     }
+
+
+def _foreign_mark() -> Json:
+    """Return what takes a mark away that a caller sent: it is for filters to set."""
+    kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
+    return extension("marks", kind, mutations=[{"remove": MARK}])
 
 
 def _filters(front: Front) -> list[Json]:
@@ -124,6 +132,7 @@ def _filters(front: Front) -> list[Json]:
         _remembered("model", {MODEL: _metadata(*NAMED)}),
         affinity(),
         listing(),
+        asker(front),
         streams(),
         _filter("router.v3.Router", suppress_envoy_headers=True),
     ]
@@ -186,12 +195,11 @@ def _reader() -> Json:
 
 def _log() -> Json:
     """Return the access log: one JSON object a request, on standard output."""
-    claim = f"%DYNAMIC_METADATA({CLAIMS[0]}:{CLAIMS[1]}:{{}})%"
     fields = {
         "time": "%START_TIME%",
         "request": "%REQ(X-REQUEST-ID)%",
-        "tenant": claim.format("sub"),
-        "key": claim.format("jti"),
+        "tenant": _metadata(*CLAIMS, "sub"),
+        "key": _metadata(*CLAIMS, "jti"),
         "model": f"%FILTER_STATE({MODEL}:PLAIN)%",
         "method": "%REQ(:METHOD)%",
         "path": "%PATH(NQ)%",

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import socket
 import sys
 from collections.abc import Coroutine
 from functools import partial
@@ -18,6 +19,8 @@ from modelops.cluster import RECURSION_LIMIT, ApiServer, Cluster, plurals
 from modelops.gateway.control import Control, View
 from modelops.gateway.counters import SECONDS
 from modelops.gateway.genai import GenAi
+from modelops.gateway.limiter.service import Limiter
+from modelops.gateway.limiter.shared import Shared, connect
 from modelops.gateway.meter import Meter
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.settings import Settings
@@ -33,9 +36,11 @@ async def run(settings: Settings) -> None:
     cluster = Cluster(server, plurals(EVERY_KIND), metrics.count_call)
     news = asyncio.Event()
     view = View.of(cluster, settings.system_namespace, settings.namespaces, news)
-    control = Control(view, settings.front, metrics, news)
+    limiter = _limiter(settings, metrics)
+    control = Control(view, settings.front, metrics, news, (limiter.follow,))
     meter = Meter(admin, (metrics.count_usage, semantic.add))
-    working = asyncio.create_task(_together(control.run(), meter.run()))
+    answering = limiter.run(settings.limiter_port)
+    working = asyncio.create_task(_together(control.run(), meter.run(), answering))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
     try:
         await working
@@ -49,6 +54,13 @@ async def _together(*works: Coroutine[Any, Any, None]) -> None:
     async with asyncio.TaskGroup() as group:
         for work in works:
             group.create_task(work)
+
+
+def _limiter(settings: Settings, metrics: Metrics) -> Limiter:
+    redis = connect(settings.redis_url) if settings.redis_url else None
+    opened = settings.on_failure == "Open"
+    counts = Shared(redis, socket.gethostname(), metrics.redis_up, open_=opened)
+    return Limiter(counts, metrics.questions, settings.tenant_limit)
 
 
 def _asked(admin: str, path: str) -> str | None:

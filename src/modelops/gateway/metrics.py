@@ -32,6 +32,8 @@ class Metrics:
     requests: Counter
     tokens: Counter
     uncounted_bytes: Counter
+    redis_up: Gauge
+    questions: Counter
 
     @classmethod
     def create(cls) -> "Metrics":
@@ -60,6 +62,7 @@ class Metrics:
                 registry=registry,
             ),
             *_of_tenants(registry),
+            *_of_limits(registry),
         )
 
     def count_call(self, verb: str, resource: str, code: int) -> None:
@@ -89,4 +92,21 @@ def _of_tenants(registry: CollectorRegistry) -> tuple[Counter, Counter, Counter]
         counter("requests", "Requests of tenants, by what became of them.", "outcome"),
         counter("tokens", "Tokens that answers told.", "direction"),
         counter("uncounted_bytes", "Bytes of answers that told no tokens.", "direction"),
+    )
+
+
+def _of_limits(registry: CollectorRegistry) -> tuple[Gauge, Counter]:
+    """Return whether Redis answers, and what was decided about contended requests."""
+    return (
+        Gauge(
+            "modelops_gateway_redis_up",
+            "1 while Redis counts for all replicas together.",
+            registry=registry,
+        ),
+        Counter(
+            "modelops_gateway_limit_questions",
+            "Contended requests: passed, requests, tokens, parallel, away.",
+            ["decision"],
+            registry=registry,
+        ),
     )

@@ -26,7 +26,7 @@ def render(snapshot: Snapshot, front: Front) -> dict[str, str]:
     contents = {
         "clusters.json": discovery(_clusters(snapshot)),
         "verifier.json": _filter("verifier", access.verifier(snapshot, front)),
-        "revocation.json": _filter("revocation", access.revocation(snapshot)),
+        "revocation.json": _filter("revocation", access.revocation(snapshot, front)),
         "limits.json": _filter("limits", access.limits(snapshot, front)),
         **_certificate(front),
         "routes.json": discovery([virtual_hosts(snapshot)]),

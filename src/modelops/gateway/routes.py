@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from modelops.gateway import affinity, answers, multipart, openapi
-from modelops.gateway.access import CLAIMS, TENANT
+from modelops.gateway.access import CLAIMS, MARK, TENANT
 from modelops.gateway.answers import BODY, Refusal, direct
 from modelops.gateway.grants import covering
 from modelops.gateway.groups import attempts, destination
@@ -76,7 +76,12 @@ On a ring the next place is often the same replica's: so often another one is lo
 
 def virtual_hosts(snapshot: Snapshot) -> Json:
     """Return the route configuration; finding a model costs the same among 1 and among 1,000."""
-    host = {"name": ROUTES, "domains": ["*"], "matcher": _by_tenant(snapshot)}
+    host = {
+        "name": ROUTES,
+        "domains": ["*"],
+        "request_headers_to_remove": [MARK],
+        "matcher": _by_tenant(snapshot),
+    }
     return typed(
         "envoy.config.route.v3.RouteConfiguration",
         name=ROUTES,

@@ -23,9 +23,16 @@ class Settings(BaseSettings):
     admin_port: Port = 9901
     envoy_metrics_port: Port = 9902
     metrics_port: Port = 9903
+    limiter_port: Port = 9904
+    redis_url: str = Field(
+        "", description="Where requests are counted for all replicas; empty: each by itself."
+    )
+    on_failure: Literal["Open", "Closed"] = Field(
+        "Open", description="Whether requests pass while their limits cannot be looked up."
+    )
     largest_body: int = Field(33_554_432, ge=1024, description="Largest request; bytes.")
     tenant_limit: int = Field(
-        0, ge=0, description="Requests per minute of one tenant at each replica; 0: no limit."
+        0, ge=0, description="Requests per minute of a tenant without an object; 0: no limit."
     )
     tls_folder: str = Field("", description="Where tls.crt and tls.key are; empty: no TLS.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -38,6 +45,8 @@ class Settings(BaseSettings):
             port=self.port,
             admin_port=self.admin_port,
             metrics_port=self.envoy_metrics_port,
+            limiter_port=self.limiter_port,
+            open_on_failure=self.on_failure == "Open",
             largest_body=self.largest_body,
             tenant_limit=self.tenant_limit,
             tls=Tls(self.tls_folder) if self.tls_folder else None,

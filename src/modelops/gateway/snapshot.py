@@ -100,6 +100,17 @@ class Tenant:
 
 
 @dataclass(frozen=True, slots=True)
+class Contended:
+    """About whose requests the gateway asks now, beside those with exact limits.
+
+    ``keys`` are ids and ``tenants`` names.
+    """
+
+    keys: frozenset[str] = frozenset()
+    tenants: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything that changes while the gateway runs.
 
@@ -114,6 +125,7 @@ class Snapshot:
     public_keys: tuple[Mapping[str, Any], ...] = ()
     revoked: frozenset[str] = frozenset()
     key_limits: frozenset[int] = frozenset()
+    contended: Contended = Contended()
 
     @property
     def offers(self) -> tuple[Offer, ...]:
@@ -133,7 +145,8 @@ class Front:
     """What is fixed while a gateway runs: addresses, ports, sizes in bytes, times in seconds.
 
     ``folder`` holds the files that Envoy reads; ``tenant_limit`` is the number of requests per
-    minute of one tenant (0: no limit).
+    minute of one tenant without an object (0: no limit). ``open_on_failure`` is whether requests
+    pass that should be asked about while nobody answers.
     """
 
     folder: str
@@ -141,6 +154,8 @@ class Front:
     port: int = 8080
     admin_port: int = 9901
     metrics_port: int = 9902
+    limiter_port: int = 9904
+    open_on_failure: bool = True
     issuer: str = ISSUER
     largest_body: int = 32 * 1024 * 1024
     headers_seconds: int = 10

@@ -1,0 +1,96 @@
+"""Of whom a request is, and which limits it stands under (pure)."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from modelops.gateway.quota import share
+from modelops.gateway.snapshot import Tenant
+
+What = Literal["requests", "tokens", "parallel"]
+Scope = Literal["key", "tenant"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The most that one key or tenant may have: a minute, or at a time for ``parallel``.
+
+    ``share`` is what a gateway pod has passed by itself before it asks for the first time.
+    """
+
+    what: What
+    scope: Scope
+    id: str
+    most: int
+    share: int = 0
+
+    @property
+    def address(self) -> str:
+        """Where the count is kept, the same for every gateway pod."""
+        return f"modelops:{self.what}:{self.scope}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Of whom a request is, as its API key says; None is no limit of the key's own."""
+
+    key: str = ""
+    tenant: str = ""
+    requests: int | None = None
+    tokens: int | None = None
+    parallel: int | None = None
+    priority: str = ""
+
+    @classmethod
+    def read(cls, entries: Mapping[str, str]) -> Self:
+        """Return the caller whom a key's claims name; a number that is none counts as no limit."""
+        return cls(
+            key=entries.get("jti", ""),
+            tenant=entries.get("sub", ""),
+            requests=_number(entries.get("rpm")),
+            tokens=_number(entries.get("tpm")),
+            parallel=_number(entries.get("parallel")),
+            priority=entries.get("priority", ""),
+        )
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What the platform says of its tenants; ``default`` is the requests of one without words."""
+
+    tenants: Mapping[str, Tenant]
+    default: int = 0
+
+    @classmethod
+    def of(cls, tenants: Iterable[Tenant], default: int) -> Self:
+        """Return the book of these tenants."""
+        return cls({t.name: t for t in tenants}, default)
+
+    def limits(self, caller: Caller) -> tuple[Limit, ...]:
+        """Return all limits of a caller, those of the key first."""
+        known = self.tenants.get(caller.tenant)
+        tenant = known or Tenant(caller.tenant, requests_per_minute=self.default or None)
+        of_key = (caller.requests, caller.tokens, caller.parallel)
+        of_tenant = (
+            tenant.requests_per_minute, tenant.tokens_per_minute, tenant.concurrent_requests
+        )  # fmt: skip
+        return (
+            *_limits("key", caller.key, of_key),
+            *_limits("tenant", caller.tenant, of_tenant),
+        )
+
+
+def _limits(scope: Scope, name: str, most: tuple[int | None, ...]) -> Iterable[Limit]:
+    if not name:
+        return
+    requests, tokens, parallel = most
+    if requests is not None:
+        yield Limit("requests", scope, name, requests, share(requests))
+    if tokens is not None:
+        yield Limit("tokens", scope, name, tokens)
+    if parallel is not None:
+        yield Limit("parallel", scope, name, parallel)

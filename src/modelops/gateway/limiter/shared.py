@@ -1,0 +1,154 @@
+"""Counts in Redis for all gateway pods together; by itself while Redis does not answer."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any, Final, Protocol
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from modelops.gateway.limiter.ledger import (
+    LEASE_MS,
+    PATIENCE_MS,
+    WINDOW_MS,
+    Ledger,
+    Standing,
+    Taken,
+)
+from modelops.gateway.limiter.limits import Limit
+
+ANSWER_SECONDS: Final = 0.5
+"""A Redis that has not answered within this time is away."""
+
+PAUSE_SECONDS: Final = 1.0
+"""So long an absent Redis is not asked again, so that requests do not wait for it one by one."""
+
+SCRIPT: Final = (files("modelops.gateway.limiter") / "take.lua").read_text()
+
+RELEASE: Final = """
+for _, address in ipairs(KEYS) do
+  redis.call("ZREM", address, ARGV[1])
+end
+"""
+
+RENEWAL: Final = """
+local time = redis.call("TIME")
+local ends = time[1] * 1000 + math.floor(time[2] / 1000) + tonumber(ARGV[1])
+for number, address in ipairs(KEYS) do
+  redis.call("ZADD", address, ends, ARGV[number + 1])
+  redis.call("PEXPIRE", address, ARGV[1])
+end
+"""
+
+log = logging.getLogger(__name__)
+
+
+class Away(Exception):
+    """Redis does not answer, and nothing passes without it."""
+
+
+class Gauge(Protocol):
+    """Something that shows a number."""
+
+    def set(self, value: float) -> None:
+        """Show it."""
+
+
+def connect(url: str) -> Redis:
+    """Return a client that gives up soon and never tries twice: a request waits for it."""
+    return Redis.from_url(
+        url,
+        socket_timeout=ANSWER_SECONDS,
+        socket_connect_timeout=ANSWER_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+
+
+@dataclass(slots=True)
+class Shared:
+    """The counts of all pods. Without Redis: this pod's own if `open_`, else nothing passes."""
+
+    redis: Redis | None
+    pod: str
+    up: Gauge
+    open_: bool = True
+    own: Ledger = field(default_factory=Ledger)
+    _again: float = 0.0
+    _down: bool = False
+
+    async def take(self, limits: Sequence[Limit], lease: str) -> Taken:
+        """Count one request under all of its limits, or under none when one is used up.
+
+        Raise Away when Redis does not answer and requests shall not pass then.
+        """
+        if not limits:
+            return Taken(passes=True, standings=())
+        words = [str(w) for limit in limits for w in (limit.what, limit.most, limit.share)]
+        times = (WINDOW_MS, LEASE_MS, PATIENCE_MS)
+        addresses = [limit.address for limit in limits]
+        answer = await self._run(SCRIPT, addresses, self.pod, lease, *times, *words)
+        if answer is None:
+            return self.own.take(limits, self.pod, lease, _now())
+        passes, *numbers = answer
+        pairs = zip(limits, numbers[::2], numbers[1::2], strict=True)
+        return Taken(bool(passes), tuple(Standing(*pair) for pair in pairs))
+
+    async def release(self, addresses: Sequence[str], lease: str) -> None:
+        """Let a request end; doing so twice changes nothing."""
+        self.own.release(addresses, lease)
+        if addresses:
+            with suppress(Away):
+                await self._run(RELEASE, addresses, lease)
+
+    async def renew(self, leases: Mapping[str, Sequence[str]]) -> None:
+        """Let the requests that still run count on: leases, and the addresses that they hold."""
+        self.own.renew(leases, _now())
+        self.own.sweep(_now())
+        # Redis' own clock, since those of pods differ.
+        held = [(address, lease) for lease, places in leases.items() for address in places]
+        if held:
+            flat = [lease for _, lease in held]
+            keys = [address for address, _ in held]
+            with suppress(Away):
+                await self._run(RENEWAL, keys, LEASE_MS, *flat)
+
+    async def _run(self, script: str, keys: Sequence[str], *words: str | int) -> Any:
+        """Return what a script in Redis answers; None when it gives none and requests pass then.
+
+        Raise Away where they shall not.
+        """
+        if self.redis is not None and time.monotonic() >= self._again:
+            try:
+                answer = await self.redis.eval(script, len(keys), *keys, *map(str, words))
+            except (RedisError, OSError) as error:
+                self._again = time.monotonic() + PAUSE_SECONDS
+                self._tell(error)
+            else:
+                self._tell(None)
+                return answer
+        if not self.open_ and self.redis is not None:
+            raise Away
+        return None
+
+    def _tell(self, error: Exception | None) -> None:
+        self.up.set(error is None)
+        if (error is not None) == self._down:
+            return
+        self._down = error is not None
+        if error is None:
+            log.info("Redis answers again; limits are those of all gateway pods together")
+        elif self.open_:
+            log.warning("Redis does not answer; each gateway pod counts by itself: %s", error)
+        else:
+            log.warning("Redis does not answer; contended requests are refused: %s", error)
+
+
+def _now() -> int:
+    return time.monotonic_ns() // 1_000_000

@@ -1,0 +1,279 @@
+"""Limits over two gateway pods: real Envoys, each with the process that it asks, and one Redis."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from itertools import count, cycle
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from gateway import redisd
+from gateway.conftest import model
+from gateway.engine import Engine
+from gateway.proxy import Gateway, free_ports, gateway, until
+from gateway.test_access import chat
+from modelops.gateway.keys import SigningKey
+from modelops.gateway.snapshot import Tenant
+
+TENANTS = (
+    Tenant("small", requests_per_minute=7),
+    Tenant("narrow", concurrent_requests=2),
+    Tenant("large", requests_per_minute=1000),
+)
+DRIVER = Path(__file__).with_name("limiterd.py")
+
+
+@dataclass
+class Pod:
+    """One gateway pod: an Envoy, and the process that answers it."""
+
+    envoy: Gateway
+    argv: Sequence[str]
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        """Have the process answer."""
+        self.process = subprocess.Popen(self.argv)
+        port = self.envoy.front.limiter_port
+        until(lambda: _listens(port), 20)
+
+    def stop(self) -> None:
+        """Kill the process."""
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+@dataclass
+class Pair:
+    """Two pods with one Redis, in front of one engine."""
+
+    pods: tuple[Pod, Pod]
+    redis: redisd.Server
+    engine: Engine
+    ids: Iterator[int]
+
+    def key(self, tenant: str = "acme", **fields: Any) -> str:
+        """Return a new API key, which both take."""
+        signing = self.pods[0].envoy.signing
+        record = self.pods[0].envoy.record("*", **fields)
+        fresh = type(record)(**{**asdict(record), "tenant": tenant, "id": f"k{next(self.ids)}"})
+        return signing.sign(fresh)
+
+    def ask(self, key: str, times: int) -> list[httpx.Response]:
+        """Ask by turns through each pod."""
+        turns = zip(range(times), cycle(self.pods), strict=False)
+        return [chat(pod.envoy, key) for _, pod in turns]
+
+
+@contextmanager
+def pods(folder: Path, engine: Engine, opened: str) -> Iterator[Pair]:
+    """Run two pods with Redis."""
+    signing = SigningKey.generate()
+    with ExitStack() as stack:
+        (folder / "redis").mkdir()
+        store = stack.enter_context(redisd.server(folder / "redis"))
+        envoys = [_envoy(stack, folder / name, opened, signing, engine) for name in "ab"]
+        made = [_pod(stack, envoy, store.url, opened) for envoy in envoys]
+        yield Pair((made[0], made[1]), store, engine, count())
+        for pod in made:
+            assert not any(pod.envoy.stats("update_(rejected|failure)").values())
+
+
+def _envoy(
+    stack: ExitStack, folder: Path, opened: str, signing: SigningKey, engine: Engine
+) -> Gateway:
+    folder.mkdir()
+    fields = {"limiter_port": free_ports(1)[0], "open_on_failure": opened == "Open"}
+    envoy = stack.enter_context(gateway(folder, **fields))
+    envoy.signing = signing
+    envoy.serve(models=(model("llama-8b", engine.port),), tenants=TENANTS,
+                public_keys=(signing.public,))  # fmt: skip
+    with envoy.client(envoy.key("*")) as client:
+        until(lambda: len(client.get("/v1/models").json().get("data", [])) == 1, 5)
+    return envoy
+
+
+def _pod(stack: ExitStack, envoy: Gateway, url: str, opened: str) -> Pod:
+    tenants = json.dumps([asdict(t) for t in TENANTS])
+    port, name = envoy.front.limiter_port, Path(envoy.front.folder).name
+    pod = Pod(envoy, (sys.executable, str(DRIVER), str(port), url, name, opened, tenants))
+    pod.start()
+    stack.callback(pod.stop)
+    return pod
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, fake: Engine) -> Iterator[Pair]:
+    """Two pods that let requests pass while nobody counts."""
+    with pods(tmp_path_factory.mktemp("pair"), fake, "Open") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory, fake: Engine) -> Iterator[Pair]:
+    """Two pods that do not."""
+    with pods(tmp_path_factory.mktemp("strict"), fake, "Closed") as running:
+        yield running
+
+
+def statuses(answers: Sequence[httpx.Response]) -> Counter[int]:
+    """Return how often each status came."""
+    return Counter(a.status_code for a in answers)
+
+
+def test_a_small_limit_is_exact_over_both_pods(pair: Pair) -> None:
+    """A key with 60 requests per minute gets 60 of 100 through, whichever pod it asks."""
+    key = pair.key(rpm=60)
+    answers = pair.ask(key, 100)
+    assert [a.status_code for a in answers] == [200] * 60 + [429] * 40
+    assert statuses(pair.ask(pair.key(rpm=60), 2)) == {200: 2}
+
+
+def test_an_answer_tells_how_the_limit_stands(pair: Pair) -> None:
+    """Headers are named as OpenAI's, count down, and a refusal says which limit and when."""
+    first, second, third = pair.ask(pair.key(rpm=2), 3)
+    assert first.headers["x-ratelimit-limit-requests"] == "2"
+    assert [a.headers["x-ratelimit-remaining-requests"] for a in (first, second)] == ["1", "0"]
+    assert re.fullmatch(r"1m0s|[1-5]?\d+s", third.headers["x-ratelimit-reset-requests"])
+    assert third.status_code == 429
+    assert third.headers["content-type"] == "application/json"
+    assert 1 <= int(third.headers["retry-after"]) <= 60
+    error = third.json()["error"]
+    assert error["code"] == "rate_limit_exceeded"
+    assert error["type"] == "requests"
+    assert error["message"].startswith("The API key's limit of 2 requests per minute is reached.")
+
+
+def test_a_tenants_limit_is_that_of_all_its_keys(pair: Pair) -> None:
+    """Keys without a limit of their own stand under the one of their tenant."""
+    answers = [pair.ask(pair.key("small"), 1)[0] for _ in range(9)]
+    assert statuses(answers) == {200: 7, 429: 2}
+    assert "tenant's limit of 7 requests" in answers[-1].json()["error"]["message"]
+
+
+def test_nobody_is_asked_about_requests_without_a_limit(pair: Pair) -> None:
+    """What stands under no limit costs no question, even if its caller sets the mark for one."""
+    before = _asked(pair)
+    for _ in range(5):
+        with pair.pods[0].envoy.client(pair.key(), **{"x-modelops-share-used": "1"}) as client:
+            body = {"model": "llama-8b", "messages": []}
+            assert client.post("/v1/chat/completions", json=body).status_code == 200
+    assert _asked(pair) == before
+    assert all("x-modelops-share-used" not in seen for _, _, seen in pair.engine.requests)
+
+
+def _asked(pair: Pair) -> int:
+    stats = [pod.envoy.stats(r"cluster\.limiter\.upstream_rq_total") for pod in pair.pods]
+    return sum(sum(one.values()) for one in stats)
+
+
+@pytest.mark.parametrize(("tenant", "rpm"), [("acme", 1000), ("large", None)])
+def test_a_large_limit_is_asked_about_when_a_pods_share_is_used(
+    pair: Pair, tenant: str, rpm: int | None
+) -> None:
+    """Each pod passes 5 % by itself; all together never exceed the limit by more than that."""
+    key = pair.key(tenant, rpm=rpm)
+    before = _asked(pair)
+    assert statuses(pair.ask(key, 80)) == {200: 80}
+    assert _asked(pair) == before
+    with pair.pods[0].envoy.client(key) as one, pair.pods[1].envoy.client(key) as two:
+        body = {"model": "llama-8b", "messages": []}
+        answers = [
+            c.post("/v1/chat/completions", json=body) for _ in range(510) for c in (one, two)
+        ]
+    passed = 80 + statuses(answers)[200]
+    assert 950 <= passed <= 1100, passed
+    assert answers[-1].status_code == 429
+    assert _asked(pair) - before >= 900
+
+
+def test_requests_at_a_time_are_counted_until_they_end(pair: Pair) -> None:
+    """A key for two at a time gets a third one only when one has ended, on whichever pod."""
+    key = pair.key(parallel=2)
+    one, two = (pod.envoy.client(key) for pod in pair.pods)
+    body = {"model": "llama-8b", "messages": [], "stream": True, "gated": True}
+    with one, two:
+        opened = [c.stream("POST", "/v1/chat/completions", json=body) for c in (one, two)]
+        for stream in opened:
+            assert stream.__enter__().status_code == 200
+        refused = pair.ask(key, 2)
+        assert statuses(refused) == {429: 2}
+        assert "2 concurrent requests" in refused[0].json()["error"]["message"]
+        opened[0].__exit__(None, None, None)
+        until(lambda: chat(pair.pods[1].envoy, key).status_code == 200, 10)
+        opened[1].__exit__(None, None, None)
+        until(lambda: chat(pair.pods[0].envoy, key).status_code == 200, 10)
+
+
+def test_without_redis_each_pod_counts_by_itself(pair: Pair) -> None:
+    """While Redis is away each pod allows the limit once; when it is back, both do together."""
+    pair.redis.stop()
+    try:
+        assert statuses(pair.ask(pair.key(rpm=5), 14)) == {200: 10, 429: 4}
+    finally:
+        pair.redis.start()
+    until(lambda: statuses(pair.ask(pair.key(rpm=1), 2)) == {200: 1, 429: 1}, 10)
+
+
+def test_without_redis_nothing_contended_passes_where_that_is_wanted(strict: Pair) -> None:
+    """A closed gateway answers 503 to what it would have to ask about, and serves the rest."""
+    key = strict.key(rpm=5)
+    assert statuses(strict.ask(key, 2)) == {200: 2}
+    strict.redis.stop()
+    try:
+        answers = strict.ask(key, 2)
+        assert statuses(answers) == {503: 2}
+        assert answers[0].json()["error"]["code"] == "limits_unavailable"
+        assert answers[0].headers["retry-after"]
+        assert statuses(strict.ask(strict.key(), 2)) == {200: 2}
+    finally:
+        strict.redis.start()
+    until(lambda: chat(strict.pods[0].envoy, strict.key(rpm=5)).status_code == 200, 10)
+
+
+@pytest.mark.parametrize(("which", "status"), [("pair", 200), ("strict", 503)])
+def test_without_the_control_process(
+    request: pytest.FixtureRequest, which: str, status: int
+) -> None:
+    """While nobody answers, contended requests pass or are refused, as is wanted; then it heals."""
+    pods: Pair = request.getfixturevalue(which)
+    first, key = pods.pods[0], pods.key(rpm=2)
+    first.stop()
+    try:
+        assert {chat(first.envoy, key).status_code for _ in range(4)} == {status}
+    finally:
+        first.start()
+    until(
+        lambda: chat(first.envoy, pods.key(rpm=2)).headers.get("x-ratelimit-limit-requests") == "2",
+        10,
+    )
+
+
+def test_a_stopped_process_holds_nobody_for_good(pair: Pair) -> None:
+    """A process that takes questions and does not answer costs a request 15 seconds at most."""
+    first = pair.pods[0]
+    assert first.process
+    first.process.send_signal(signal.SIGSTOP)
+    try:
+        assert chat(first.envoy, pair.key(rpm=2)).status_code == 200
+    finally:
+        first.process.send_signal(signal.SIGCONT)

@@ -22,7 +22,7 @@ CHART = ROOT / "charts" / "modelops"
 GATEWAY = "modelops-gateway"
 """The gateway's Service."""
 
-NAMES = ("modelops", "envoy", "vllm-cpu")
+NAMES = ("modelops", "envoy", "redis", "vllm-cpu")
 
 
 @dataclass(frozen=True)

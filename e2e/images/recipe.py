@@ -71,6 +71,12 @@ RECIPES = {
             facts=(UV_VERSION,),
         ),
         Recipe(
+            name="redis",
+            containerfile="runtimes/redis/Containerfile",
+            context="runtimes/redis",
+            base="debian",
+        ),
+        Recipe(
             name="torch-base",
             containerfile="runtimes/torch/Containerfile",
             context="runtimes/torch",
@@ -92,7 +98,7 @@ RECIPES = {
         ),
     )
 }
-PUSHED = ("modelops", "envoy", "vllm-cpu")
+PUSHED = ("modelops", "envoy", "redis", "vllm-cpu")
 """What a cluster runs; the others are only bases."""
 
 

@@ -85,8 +85,8 @@ def test_every_setting_has_its_variable(helm: Helm, monkeypatch: pytest.MonkeyPa
 def test_the_defaults_of_the_chart_are_those_of_the_code(
     helm: Helm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever runs the control process by hand gets what the chart gives."""
-    found = settings(helm, monkeypatch)
+    """Whoever runs the control process by hand gets what the chart gives, but for its Redis."""
+    found = settings(helm, monkeypatch, "--set=redis.enabled=false")
     assert found.model_dump() == {n: f.default for n, f in Settings.model_fields.items()}
 
 
@@ -172,3 +172,39 @@ def test_there_is_time_to_drain(helm: Helm) -> None:
     *_, settle, most = command["exec"]["command"]
     assert template["spec"]["terminationGracePeriodSeconds"] > float(settle) + float(most)
     assert float(most) == 60
+
+
+@pytest.mark.parametrize(
+    ("options", "url", "own"),
+    [
+        ((), "redis://modelops-redis.modelops-system.svc:6379/0", True),
+        (("--set=redis.url=rediss://cache:6379/1",), "rediss://cache:6379/1", False),
+        (("--set=redis.enabled=false",), "", False),
+    ],
+)
+def test_it_counts_in_the_redis_that_is_wanted(
+    helm: Helm, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], url: str, *, own: bool
+) -> None:
+    """By default the chart brings a Redis; a URL or `redis.enabled: false` keeps it away."""
+    assert settings(helm, monkeypatch, *options).redis_url == url
+    names = {(o["kind"], o["metadata"]["name"]) for o in helm.objects(*options)}
+    brought = {(kind, "modelops-redis") for kind in ("Deployment", "Service", "NetworkPolicy")}
+    assert names & brought == (brought if own else set())
+
+
+def test_a_url_with_a_password_stays_in_its_secret(helm: Helm) -> None:
+    """With redis.urlSecret the URL is read from there, by the pod and not by the chart."""
+    found = containers(helm, "--set=redis.urlSecret=cache")["control"]["env"]
+    (variable,) = [v for v in found if v["name"] == "MODELOPS_GATEWAY_REDIS_URL"]
+    reference = {"name": "cache", "key": "url"}
+    assert variable["valueFrom"]["secretKeyRef"] == reference
+    assert "value" not in variable
+
+
+def test_redis_is_restricted_and_without_rights(helm: Helm) -> None:
+    """Its pod passes Pod Security `restricted`, with a read-only root and no account's token."""
+    template = one(helm.objects(), "Deployment", "modelops-redis")["spec"]["template"]
+    assert violations(template) == []
+    assert template["spec"]["automountServiceAccountToken"] is False
+    (container,) = template["spec"]["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True

@@ -22,6 +22,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- define "modelops.gateway.adminPort" -}}9901{{- end }}
 {{- define "modelops.gateway.envoyMetricsPort" -}}9902{{- end }}
 {{- define "modelops.gateway.metricsPort" -}}9903{{- end }}
+{{- define "modelops.gateway.limiterPort" -}}9904{{- end }}
 {{/* Requests are still taken for so long after the pod began to go: until all know that it goes. */}}
 {{- define "modelops.gateway.settleSeconds" -}}5{{- end }}
 
@@ -41,6 +42,19 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   value: {{ include "modelops.gateway.envoyMetricsPort" . | quote }}
 - name: MODELOPS_GATEWAY_METRICS_PORT
   value: {{ include "modelops.gateway.metricsPort" . | quote }}
+- name: MODELOPS_GATEWAY_LIMITER_PORT
+  value: {{ include "modelops.gateway.limiterPort" . | quote }}
+- name: MODELOPS_GATEWAY_ON_FAILURE
+  value: {{ .Values.gateway.limits.onFailure | quote }}
+- name: MODELOPS_GATEWAY_REDIS_URL
+  {{- if .Values.redis.urlSecret }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ .Values.redis.urlSecret }}
+      key: url
+  {{- else }}
+  value: {{ include "modelops.redis.url" . | quote }}
+  {{- end }}
 - name: MODELOPS_GATEWAY_LARGEST_BODY
   value: {{ .Values.gateway.largestBody | int64 | quote }}
 - name: MODELOPS_GATEWAY_TENANT_LIMIT

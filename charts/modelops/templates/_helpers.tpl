@@ -48,7 +48,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- define "modelops.images" -}}
 {{- $images := dict -}}
 {{- range $name, $reference := .Values.images -}}
-{{- if and $reference (ne $name "envoy") -}}{{- $_ := set $images $name $reference -}}{{- end -}}
+{{- if and $reference (not (has $name (list "envoy" "redis"))) -}}{{- $_ := set $images $name $reference -}}{{- end -}}
 {{- end -}}
 {{- toJson $images -}}
 {{- end }}

@@ -35,9 +35,7 @@ def create(
     models: Annotated[
         list[str], typer.Option(help="A model's name, or a beginning such as 'llama*'; repeat it.")
     ],
-    rpm: Annotated[
-        int | None, typer.Option(min=1, help="Requests per minute at each gateway replica.")
-    ] = None,
+    rpm: Annotated[int | None, typer.Option(min=1, help="Requests per minute.")] = None,
     expires: Annotated[str, typer.Option(help="For how long: 30d, 12h or 90m.")] = "90d",
     namespace: Namespace = "modelops-system",
 ) -> None:

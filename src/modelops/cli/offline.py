@@ -22,6 +22,7 @@ from modelops.sync.render import render
 IMAGES: Final = {
     "modelops": "modelops/modelops:0.1.0",
     "envoy": "modelops/envoy:0.1.0",
+    "redis": "modelops/redis:0.1.0",
     "vllm-cpu": "modelops/vllm-cpu:0.1.0",
     "vllm": "vllm/vllm-openai:v0.33.0",
 }

@@ -14,6 +14,7 @@ WHATS: Final = {
     "parallel": "concurrent requests",
 }
 TYPES: Final = {"requests": "requests", "tokens": "tokens", "parallel": "requests"}
+CODE: Final = "rate_limit_exceeded"
 ADVICE: Final = {
     "requests": "Try again in {seconds} s, then send more slowly.",
     "tokens": "Try again in {seconds} s, then ask for fewer tokens.",
@@ -52,7 +53,7 @@ def body(refused: Standing) -> str:
         "message": message,
         "type": TYPES[limit.what],
         "param": None,
-        "code": "rate_limit_exceeded",
+        "code": CODE,
     }
     return json.dumps({"error": error})
 

@@ -87,15 +87,17 @@ class Ledger:
             self.leases.setdefault(limit.address, {})[lease] = now + LEASE_MS
         elif limit.what == "requests":
             window = self._opened(limit.address, now)
-            window.used += 1 if pod in window.pods else 1 + limit.share
-            window.pods.add(pod)
+            window.used += 1
+            if limit.share and pod not in window.pods:
+                window.used += limit.share
+                window.pods.add(pod)
 
     def _opened(self, address: str, now: int) -> _Window:
         if not self._window(address, now):
             self.windows[address] = _Window(now + WINDOW_MS)
         return self.windows[address]
 
-    def add(self, amounts: Mapping[str, int], now: int) -> dict[str, Standing | tuple[int, int]]:
+    def add(self, amounts: Mapping[str, int], now: int) -> dict[str, tuple[int, int]]:
         """Count tokens that were used; return what is used now, and when that ends."""
         return {address: self._added(address, amount, now) for address, amount in amounts.items()}
 

@@ -1,0 +1,159 @@
+"""How requests are counted: in memory, and the same in a real Redis."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import Gauge
+from redis import Redis
+
+from gateway import redisd
+from modelops.gateway.limiter import answers
+from modelops.gateway.limiter.ledger import LEASE_MS, WINDOW_MS, Ledger, Taken
+from modelops.gateway.limiter.limits import Book, Caller, Limit
+from modelops.gateway.limiter.shared import Shared, connect
+from modelops.gateway.quota import EXACT, share
+from modelops.gateway.snapshot import Tenant
+
+WHATS = st.sampled_from(("requests", "tokens", "parallel"))
+LIMITS = st.builds(
+    Limit,
+    WHATS,
+    st.sampled_from(("key", "tenant")),
+    st.sampled_from("ab"),
+    st.integers(1, 5),
+    st.sampled_from((0, 2)),
+)
+STEPS = st.lists(
+    st.tuples(
+        st.lists(LIMITS, max_size=4, unique_by=lambda limit: limit.address),
+        st.sampled_from(("one", "two")),
+        st.sampled_from("xyz"),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redisd.Server]:
+    """A real Redis."""
+    with redisd.server(tmp_path_factory.mktemp("redis")) as running:
+        yield running
+
+
+def outcome(taken: Taken) -> tuple[bool, list[int]]:
+    """Return what does not depend on the clock."""
+    return taken.passes, [s.used for s in taken.standings]
+
+
+@settings(max_examples=150, deadline=None)
+@given(STEPS)
+def test_redis_counts_as_memory_does(
+    store: redisd.Server, steps: Sequence[tuple[list[Limit], str, str, bool]]
+) -> None:
+    """Whatever requests come and end, through whichever pods, both decide alike."""
+
+    async def story() -> None:
+        ledger, pods = Ledger(), {}
+        async with connect(store.url) as redis:
+            await redis.flushall()
+            for limits, pod, lease, ends in steps:
+                shared = pods.setdefault(pod, Shared(redis, pod, Gauge("up", "", registry=None)))
+                expected = ledger.take(limits, pod, lease, 0)
+                assert outcome(await shared.take(limits, lease)) == outcome(expected)
+                if ends:
+                    addresses = [limit.address for limit in limits]
+                    held = [a for a in addresses if ":parallel:" in a]
+                    ledger.release(held, lease)
+                    await shared.release(held, lease)
+
+    asyncio.run(story())
+
+
+def test_everything_in_redis_ends_by_itself(store: redisd.Server) -> None:
+    """No count stays for good, whatever becomes of the gateway."""
+
+    async def story() -> None:
+        limits = [Limit("requests", "key", "k", 1000, 50), Limit("parallel", "key", "k", 5)]
+        async with connect(store.url) as redis:
+            await redis.flushall()
+            shared = Shared(redis, "pod", Gauge("up", "", registry=None))
+            await shared.take(limits, "lease")
+            await shared.renew({"lease": [limits[1].address], "other": [limits[1].address]})
+
+    asyncio.run(story())
+    with Redis.from_url(store.url) as client:
+        names = client.keys("modelops:*")
+        assert len(names) == 3
+        assert all(0 < client.pttl(name) <= WINDOW_MS for name in names)
+
+
+@given(st.integers(1, 20), st.lists(st.integers(0, WINDOW_MS - 1), max_size=60))
+def test_a_minute_passes_exactly_the_limit(most: int, times: Sequence[int]) -> None:
+    """Within the minute that begins with the first request no more pass, and no fewer."""
+    ledger, limit = Ledger(), Limit("requests", "key", "k", most)
+    passed = [ledger.take([limit], "pod", "", now).passes for now in sorted(times)]
+    assert sum(passed) == min(most, len(times))
+    assert ledger.take([limit], "pod", "", 2 * WINDOW_MS).passes
+
+
+def test_a_refused_request_counts_under_no_limit() -> None:
+    """What the tenant's limit refuses does not use up the key's."""
+    ledger = Ledger()
+    key, tenant = Limit("requests", "key", "k", 10), Limit("requests", "tenant", "t", 1)
+    assert [ledger.take([key, tenant], "pod", "", 0).passes for _ in range(3)] == [
+        True,
+        False,
+        False,
+    ]
+    assert ledger.take([key], "pod", "", 0).standings[0].used == 2
+
+
+def test_a_request_nobody_renews_counts_no_longer() -> None:
+    """A pod that dies gives its callers their places back, and one that lives keeps them."""
+    ledger, limit = Ledger(), Limit("parallel", "key", "k", 1)
+    assert ledger.take([limit], "pod", "dead", 0).passes
+    assert not ledger.take([limit], "pod", "next", LEASE_MS - 1).passes
+    assert ledger.take([limit], "pod", "alive", LEASE_MS + 1).passes
+    ledger.renew({"alive": [limit.address]}, 2 * LEASE_MS)
+    assert not ledger.take([limit], "pod", "next", 3 * LEASE_MS - 1).passes
+    ledger.release([limit.address], "alive")
+    ledger.release([limit.address], "alive")
+    assert ledger.take([limit], "pod", "next", 2 * LEASE_MS).passes
+    ledger.sweep(10 * LEASE_MS)
+    assert not ledger.leases
+
+
+def test_a_pods_share_counts_once_a_minute() -> None:
+    """What a pod has passed unasked is counted when it asks for the first time."""
+    ledger, limit = Ledger(), Limit("requests", "key", "k", 1000, share(1000))
+    used = [ledger.take([limit], pod, "", 0).standings[0].used for pod in ("a", "a", "b", "a")]
+    assert used == [51, 52, 103, 104]
+    assert share(EXACT) == 0
+
+
+def test_limits_are_those_of_the_key_and_of_its_tenant() -> None:
+    """A tenant's own words win over the default; a number that is none is no limit."""
+    book = Book.of([Tenant("acme", requests_per_minute=1000), Tenant("free")], 30)
+
+    def said(tenant: str, **claims: str) -> list[tuple[str, str, int, int]]:
+        caller = Caller.read({"sub": tenant, "jti": "k", **claims})
+        return [(one.scope, one.what, one.most, one.share) for one in book.limits(caller)]
+
+    assert said("acme", rpm="5") == [("key", "requests", 5, 0), ("tenant", "requests", 1000, 50)]
+    assert said("free", parallel="2", tpm="9") == [
+        ("key", "tokens", 9, 0),
+        ("key", "parallel", 2, 0),
+    ]
+    assert said("other", rpm="many") == [("tenant", "requests", 30, 0)]
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"), [(0, "0s"), (1, "1s"), (59_001, "1m0s"), (360_000, "6m0s")]
+)
+def test_durations_are_written_as_openai_writes_them(milliseconds: int, text: str) -> None:
+    """Whole seconds, never too few, with minutes when there are any."""
+    assert answers.duration(answers.seconds(milliseconds)) == text

@@ -8,7 +8,6 @@ from docs.pages import ROOT, Page
 from modelops.cli import key
 from modelops.gateway import answers
 from modelops.gateway.answers import Refusal
-from modelops.gateway.limiter import answers as limiter
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.routes import PATHS
 
@@ -33,7 +32,6 @@ def test_every_alert_is_listed_and_no_other() -> None:
 def test_every_answer_is_explained_and_no_other() -> None:
     """The table of errors holds exactly the statuses and codes that the gateway answers with."""
     given = {(str(r.status), r.code) for r in vars(answers).values() if isinstance(r, Refusal)}
-    given.add(("429", limiter.CODE))
     listed = {
         (status, code)
         for status, codes in ROW.findall(GUIDE.text)

@@ -91,6 +91,18 @@ UPLOAD_TIMEOUT: Final = Refusal(
 BODY_TOO_LARGE: Final = Refusal(
     413, "The request's body is larger than this platform takes.", code="request_too_large"
 )
+LIMIT_REACHED: Final = Refusal(
+    429, "A limit is reached.", "requests", "rate_limit_exceeded", RETRY_SECONDS
+)
+"""The limiter words it: it knows which limit, whose, and until when."""
+
+MODEL_BUSY: Final = Refusal(
+    429,
+    f"The model `{MODEL}` has more requests than it can take now. Try again soon.",
+    "requests",
+    "model_busy",
+    RETRY_SECONDS,
+)
 LIMITS_UNKNOWN: Final = Refusal(
     503,
     "Whether your limits allow this request cannot be looked up now. Try again soon.",
@@ -127,6 +139,7 @@ def mappers() -> list[Json]:
         _mapper(REQUEST_MALFORMED, _status(501)),  # a transfer encoding other than chunked
         _mapper(REQUEST_MALFORMED, {"and_filter": {"filters": [_status(400), _unread()]}}),
         _mapper(LIMITS_UNKNOWN, _flag("RLSE")),
+        _mapper(MODEL_BUSY, _flag("UO")),
         *(
             _mapper(refusal, _status(refusal.status))
             for refusal in (

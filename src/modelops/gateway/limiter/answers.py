@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from modelops.gateway.answers import LIMIT_REACHED
 from modelops.gateway.limiter.ledger import Standing, Taken
 
 SCOPES: Final = {"key": "API key", "tenant": "tenant"}
@@ -14,7 +15,6 @@ WHATS: Final = {
     "parallel": "concurrent requests",
 }
 TYPES: Final = {"requests": "requests", "tokens": "tokens", "parallel": "requests"}
-CODE: Final = "rate_limit_exceeded"
 ADVICE: Final = {
     "requests": "Try again in {seconds} s, then send more slowly.",
     "tokens": "Try again in {seconds} s, then ask for fewer tokens.",
@@ -53,7 +53,7 @@ def body(refused: Standing) -> str:
         "message": message,
         "type": TYPES[limit.what],
         "param": None,
-        "code": CODE,
+        "code": LIMIT_REACHED.code,
     }
     return json.dumps({"error": error})
 

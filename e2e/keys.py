@@ -31,9 +31,10 @@ def modelops_key(kube: Kube, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def new_key(kube: Kube, tenant: str, models: str) -> str:
+def new_key(kube: Kube, tenant: str, *models: str) -> str:
     """Return a new API key for these models."""
-    return modelops_key(kube, "create", "--tenant", tenant, "--models", models, "--expires", "1d")
+    named = [option for model in models for option in ("--models", model)]
+    return modelops_key(kube, "create", "--tenant", tenant, *named, "--expires", "1d")
 
 
 def takes(url: str, key: str, model: str) -> bool:

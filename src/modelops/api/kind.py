@@ -57,6 +57,10 @@ class Kind:
         """The kind's name in lower case, as `kubectl get` takes it."""
         return self.name.lower()
 
+    def called(self, word: str) -> bool:
+        """Tell whether `kubectl get` takes a word for this kind."""
+        return word.lower() in {self.singular, self.plural, self.short_name}
+
     def parse(self, resource: Mapping[str, Any]) -> ApiModel:
         """Return the spec of a resource; raises pydantic's ValidationError."""
         return self.spec.model_validate(resource.get("spec", {}))

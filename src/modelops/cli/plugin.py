@@ -9,6 +9,7 @@ from rich.console import Console
 
 from modelops.api.base import API_VERSION
 from modelops.api.kinds import KINDS
+from modelops.api.policies import POLICIES
 from modelops.api.serving import ServingKind
 from modelops.cli.chain import chain
 from modelops.cluster import ApiServer, Cluster, ClusterError, plurals
@@ -59,10 +60,13 @@ def explain_command(
 
 def _kind(name: str) -> ServingKind:
     for kind in KINDS.values():
-        if name.lower() in {kind.name.lower(), kind.plural, kind.short_name}:
+        if kind.called(name):
             return kind
-    message = f"no kind {name}; kinds: {', '.join(KINDS)}"
-    raise typer.BadParameter(message)
+    policy = next((p for p in POLICIES.values() if p.called(name)), None)
+    look = (
+        f"a {policy.name} says all itself: `kubectl get {policy.plural} -o wide`" if policy else ""
+    )
+    raise typer.BadParameter(look or f"no kind {name}; kinds: {', '.join(KINDS)}")
 
 
 def _current_namespace() -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from modelops.gateway.limiter.ledger import LEASE_MS, WINDOW_MS, Ledger, Taken
 from modelops.gateway.limiter.limits import Book, Caller, Limit
 from modelops.gateway.limiter.shared import Shared, connect
 from modelops.gateway.quota import EXACT, share
-from modelops.gateway.snapshot import Tenant
+from modelops.gateway.snapshot import Snapshot, Tenant
 
 WHATS = st.sampled_from(("requests", "tokens", "parallel"))
 LIMITS = st.builds(
@@ -73,6 +74,25 @@ def test_redis_counts_as_memory_does(
     asyncio.run(story())
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.dictionaries(LIMITS, st.integers(1, 3), max_size=3), max_size=6))
+def test_redis_adds_tokens_as_memory_does(
+    store: redisd.Server, steps: Sequence[dict[Limit, int]]
+) -> None:
+    """Both know alike whose tokens are used up."""
+
+    async def story() -> None:
+        ledger = Ledger()
+        async with connect(store.url) as redis:
+            await redis.flushall()
+            shared = Shared(redis, "pod", Gauge("up", "", registry=None))
+            for step in steps:
+                amounts = {replace(limit, what="tokens"): n for limit, n in step.items()}
+                assert await shared.add(amounts) == ledger.add(amounts, 0)
+
+    asyncio.run(story())
+
+
 def test_everything_in_redis_ends_by_itself(store: redisd.Server) -> None:
     """No count stays for good, whatever becomes of the gateway."""
 
@@ -82,12 +102,13 @@ def test_everything_in_redis_ends_by_itself(store: redisd.Server) -> None:
             await redis.flushall()
             shared = Shared(redis, "pod", Gauge("up", "", registry=None))
             await shared.take(limits, "lease")
+            await shared.add({Limit("tokens", "key", "k", 1): 2})
             await shared.renew({"lease": [limits[1].address], "other": [limits[1].address]})
 
     asyncio.run(story())
     with Redis.from_url(store.url) as client:
         names = client.keys("modelops:*")
-        assert len(names) == 3
+        assert len(names) == 5
         assert all(0 < client.pttl(name) <= WINDOW_MS for name in names)
 
 
@@ -137,7 +158,8 @@ def test_a_pods_share_counts_once_a_minute() -> None:
 
 def test_limits_are_those_of_the_key_and_of_its_tenant() -> None:
     """A tenant's own words win over the default; a number that is none is no limit."""
-    book = Book.of([Tenant("acme", requests_per_minute=1000), Tenant("free")], 30)
+    tenants = (Tenant("acme", requests_per_minute=1000), Tenant("free"))
+    book = Book.of(Snapshot(tenants=tenants), 30)
 
     def said(tenant: str, **claims: str) -> list[tuple[str, str, int, int]]:
         caller = Caller.read({"sub": tenant, "jti": "k", **claims})

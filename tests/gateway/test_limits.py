@@ -7,15 +7,16 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from redis import Redis
 
 from gateway import redisd
 from gateway.conftest import model
@@ -29,7 +30,10 @@ TENANTS = (
     Tenant("small", requests_per_minute=7),
     Tenant("narrow", concurrent_requests=2),
     Tenant("large", requests_per_minute=1000),
+    Tenant("terse", tokens_per_minute=40),
+    Tenant("brief", tokens_per_minute=40),
 )
+KEY_TOKENS = {"words": 100, "letters": 100}
 DRIVER = Path(__file__).with_name("limiterd.py")
 
 
@@ -74,9 +78,14 @@ class Pair:
     def key(self, tenant: str = "acme", **fields: Any) -> str:
         """Return a new API key, which both take."""
         signing = self.pods[0].envoy.signing
-        record = self.pods[0].envoy.record("*", **fields)
-        fresh = type(record)(**{**asdict(record), "tenant": tenant, "id": f"k{next(self.ids)}"})
-        return signing.sign(fresh)
+        record = self.pods[0].envoy.record("*")
+        named = {"tenant": tenant, "id": f"k{next(self.ids)}"}
+        return signing.sign(replace(record, **{**named, **fields}))
+
+    def forget(self) -> None:
+        """Have a new minute begin for everybody."""
+        with Redis.from_url(self.redis.url) as client:
+            client.flushall()
 
     def ask(self, key: str, times: int) -> list[httpx.Response]:
         """Ask by turns through each pod."""
@@ -113,9 +122,17 @@ def _envoy(
 
 
 def _pod(stack: ExitStack, envoy: Gateway, url: str, opened: str) -> Pod:
-    tenants = json.dumps([asdict(t) for t in TENANTS])
-    port, name = envoy.front.limiter_port, Path(envoy.front.folder).name
-    pod = Pod(envoy, (sys.executable, str(DRIVER), str(port), url, name, opened, tenants))
+    told = {
+        "port": envoy.front.limiter_port,
+        "redis": url,
+        "pod": Path(envoy.front.folder).name,
+        "open": opened == "Open",
+        "tenants": [asdict(t) for t in TENANTS],
+        "key_tokens": KEY_TOKENS,
+        "admin": envoy.front.admin_port,
+        "folder": envoy.front.folder,
+    }
+    pod = Pod(envoy, (sys.executable, str(DRIVER), json.dumps(told)))
     pod.start()
     stack.callback(pod.stop)
     return pod
@@ -277,3 +294,57 @@ def test_a_stopped_process_holds_nobody_for_good(pair: Pair) -> None:
         assert chat(first.envoy, pair.key(rpm=2)).status_code == 200
     finally:
         first.process.send_signal(signal.SIGCONT)
+
+
+USAGE = {"prompt_tokens": 6, "completion_tokens": 5, "total_tokens": 11}
+
+
+WHOLE = {"answer": {"usage": USAGE}}
+STREAM = {"stream": True, "told": ["data: {}"], "cuts": [], "end": "\n\n", "usage": USAGE}
+
+
+@pytest.mark.parametrize(
+    ("tenant", "fields", "said"),
+    [
+        ("acme", {"tpm": 100, "id": "words"}, WHOLE),
+        ("acme", {"tpm": 100, "id": "letters"}, STREAM),
+        ("terse", {}, WHOLE),
+        ("brief", {}, STREAM),
+    ],
+    ids=["key", "key-streamed", "tenant", "tenant-streamed"],
+)
+def test_tokens_are_counted_for_all_pods(
+    pair: Pair, tenant: str, fields: dict[str, Any], said: dict[str, Any]
+) -> None:
+    """When a key or a tenant has used its tokens through one pod, the other one refuses it, too."""
+    key = pair.key(tenant, **fields)
+    body = {"model": "llama-8b", "messages": []} | said
+
+    def ask(pod: Pod) -> httpx.Response:
+        with pod.envoy.client(key) as client:
+            return client.post("/v1/chat/completions", json=body)
+
+    first, second = pair.pods
+    assert ask(first).status_code == 200
+    until(lambda: ask(first).status_code == 429, 20)
+    refused = until_answer(lambda: ask(second), 429)
+    limit = fields.get("tpm", 40)
+    assert f"limit of {limit} tokens per minute" in refused.json()["error"]["message"]
+    assert refused.json()["error"]["type"] == "tokens"
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert refused.headers["x-ratelimit-limit-tokens"] == str(limit)
+    assert refused.headers["x-ratelimit-remaining-tokens"] == "0"
+    assert chat(second.envoy, pair.key(tenant="other")).status_code == 200
+    until(lambda: pair.forget() or ask(first).status_code == 200, 20)
+
+
+def until_answer(ask: Callable[[], httpx.Response], status: int) -> httpx.Response:
+    """Ask until the answer has that status, and return it."""
+    answers: list[httpx.Response] = []
+
+    def asked() -> bool:
+        answers.append(ask())
+        return answers[-1].status_code == status
+
+    until(asked, 20)
+    return answers[-1]

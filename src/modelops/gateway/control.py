@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,7 @@ from modelops.gateway.files import publish, published
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.observed import Found, Slice, Standing, Wish
 from modelops.gateway.render import render
-from modelops.gateway.snapshot import Front, Model, Snapshot, Tenant
+from modelops.gateway.snapshot import Contended, Front, Model, Snapshot, Tenant
 from modelops.reflector import Kept, Reflector
 
 GATHER_SECONDS: Final = 0.05
@@ -117,6 +117,7 @@ class Control:
     news: asyncio.Event
     listeners: Sequence[Callable[[Snapshot], None]] = ()
     """Who else wants to know each snapshot."""
+    contended: Callable[[], Contended] = Contended
     _files: dict[str, str] | None = field(default=None, init=False)
 
     async def run(self) -> None:
@@ -138,7 +139,8 @@ class Control:
     def _publish(self) -> bool:
         """Write what has changed; return whether that could be done."""
         started = time.monotonic()
-        snapshot = self.view.snapshot(datetime.now(UTC))
+        seen = self.view.snapshot(datetime.now(UTC))
+        snapshot = replace(seen, contended=self.contended())
         for listener in self.listeners:
             listener(snapshot)
         folder = Path(self.front.folder)

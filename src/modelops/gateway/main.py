@@ -37,8 +37,11 @@ async def run(settings: Settings) -> None:
     news = asyncio.Event()
     view = View.of(cluster, settings.system_namespace, settings.namespaces, news)
     limiter = _limiter(settings, metrics)
-    control = Control(view, settings.front, metrics, news, (limiter.follow,))
-    meter = Meter(admin, (metrics.count_usage, semantic.add))
+    limiter.changed = news.set
+    control = Control(
+        view, settings.front, metrics, news, (limiter.follow,), lambda: limiter.contended
+    )
+    meter = Meter(admin, (metrics.count_usage, semantic.add, limiter.spend))
     answering = limiter.run(settings.limiter_port)
     working = asyncio.create_task(_together(control.run(), meter.run(), answering))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)

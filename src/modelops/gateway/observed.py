@@ -168,6 +168,7 @@ def snapshot(found: Found, now: datetime) -> Snapshot:
         public_keys=tuple(public),
         revoked=frozenset(s.id for s in found.standings if s.revoked and s.id not in gone),
         key_limits=frozenset(r.rpm for r in records if r.rpm is not None and r.id not in gone),
+        key_tokens={r.id: r.tpm for r in records if r.tpm is not None and r.id not in gone},
     )
 
 

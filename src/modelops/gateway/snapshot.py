@@ -116,7 +116,8 @@ class Snapshot:
 
     ``models`` and ``routes`` are what clients can name, one each name. ``public_keys`` are the
     JWKs that sign API keys; ``revoked`` holds ids of API keys; ``key_limits`` holds every number
-    of requests per minute that a key may carry. A tenant without an object is not restricted.
+    of requests per minute that a key may carry, and ``key_tokens`` the tokens per minute of the
+    ids that have such a limit. A tenant without an object is not restricted.
     """
 
     models: tuple[Model, ...] = ()
@@ -125,6 +126,7 @@ class Snapshot:
     public_keys: tuple[Mapping[str, Any], ...] = ()
     revoked: frozenset[str] = frozenset()
     key_limits: frozenset[int] = frozenset()
+    key_tokens: Mapping[str, int] = field(default_factory=dict)
     contended: Contended = Contended()
 
     @property

@@ -60,6 +60,7 @@ class Ledger:
 
     windows: dict[str, _Window] = field(default_factory=dict)
     leases: dict[str, dict[str, int]] = field(default_factory=dict)
+    spent: dict[str, int] = field(default_factory=dict)
 
     def take(self, limits: Sequence[Limit], pod: str, lease: str, now: int) -> Taken:
         """Count one request under all of its limits, or under none when one is used up."""
@@ -97,14 +98,14 @@ class Ledger:
             self.windows[address] = _Window(now + WINDOW_MS)
         return self.windows[address]
 
-    def add(self, amounts: Mapping[str, int], now: int) -> dict[str, tuple[int, int]]:
-        """Count tokens that were used; return what is used now, and when that ends."""
-        return {address: self._added(address, amount, now) for address, amount in amounts.items()}
-
-    def _added(self, address: str, amount: int, now: int) -> tuple[int, int]:
-        window = self._opened(address, now)
-        window.used += amount
-        return window.used, window.ends - now
+    def add(self, amounts: Mapping[Limit, int], now: int) -> frozenset[str]:
+        """Count tokens that were used; return the addresses of all limits that are used up."""
+        for limit, amount in amounts.items():
+            window = self._opened(limit.address, now)
+            window.used += amount
+            if window.used >= limit.most:
+                self.spent[limit.address] = window.ends
+        return frozenset(address for address, ends in self.spent.items() if ends > now)
 
     def release(self, addresses: Iterable[str], lease: str) -> None:
         """Let a request end; doing so twice changes nothing."""
@@ -120,6 +121,7 @@ class Ledger:
     def sweep(self, now: int) -> None:
         """Forget what is over."""
         self.windows = {a: w for a, w in self.windows.items() if w.ends > now}
+        self.spent = {a: ends for a, ends in self.spent.items() if ends > now}
         running = {a: {k: e for k, e in h.items() if e > now} for a, h in self.leases.items()}
         self.leases = {a: held for a, held in running.items() if held}
 

@@ -1,11 +1,11 @@
 """Of whom a request is, and which limits it stands under (pure)."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Self
 
 from modelops.gateway.quota import share
-from modelops.gateway.snapshot import Tenant
+from modelops.gateway.snapshot import Contended, Snapshot, Tenant
 
 What = Literal["requests", "tokens", "parallel"]
 Scope = Literal["key", "tenant"]
@@ -64,11 +64,26 @@ class Book:
 
     tenants: Mapping[str, Tenant]
     default: int = 0
+    key_tokens: Mapping[str, int] = field(default_factory=dict)
+    """Tokens per minute of keys that have such a limit."""
 
     @classmethod
-    def of(cls, tenants: Iterable[Tenant], default: int) -> Self:
-        """Return the book of these tenants."""
-        return cls({t.name: t for t in tenants}, default)
+    def of(cls, snapshot: Snapshot, default: int) -> Self:
+        """Return the book of what the platform says now."""
+        return cls({t.name: t for t in snapshot.tenants}, default, snapshot.key_tokens)
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether anybody's tokens are limited."""
+        return bool(self.key_tokens) or any(t.tokens_per_minute for t in self.tenants.values())
+
+    def tokens(self, key: str, tenant: str) -> Iterator[Limit]:
+        """Yield the limits under which tokens of this key and tenant count."""
+        if (most := self.key_tokens.get(key)) is not None:
+            yield Limit("tokens", "key", key, most)
+        known = self.tenants.get(tenant)
+        if known and known.tokens_per_minute is not None:
+            yield Limit("tokens", "tenant", tenant, known.tokens_per_minute)
 
     def limits(self, caller: Caller) -> tuple[Limit, ...]:
         """Return all limits of a caller, those of the key first."""
@@ -94,3 +109,12 @@ def _limits(scope: Scope, name: str, most: tuple[int | None, ...]) -> Iterable[L
         yield Limit("tokens", scope, name, tokens)
     if parallel is not None:
         yield Limit("parallel", scope, name, parallel)
+
+
+def contended(addresses: Iterable[str]) -> Contended:
+    """Return whose limits these are."""
+    parts = [address.split(":", 3)[2:] for address in addresses]
+    return Contended(
+        keys=frozenset(name for scope, name in parts if scope == "key"),
+        tenants=frozenset(name for scope, name in parts if scope == "tenant"),
+    )

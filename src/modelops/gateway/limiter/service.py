@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,15 +17,19 @@ from google.protobuf.struct_pb2 import Struct
 from prometheus_client import Counter
 
 from modelops.gateway.contention import LEASE
+from modelops.gateway.counters import Series
 from modelops.gateway.limiter import answers
 from modelops.gateway.limiter.ledger import LEASE_MS, Taken
-from modelops.gateway.limiter.limits import Book, Caller
+from modelops.gateway.limiter.limits import Book, Caller, Limit, contended
 from modelops.gateway.limiter.shared import Away, Shared
-from modelops.gateway.snapshot import Snapshot
+from modelops.gateway.snapshot import Contended, Snapshot
 
 SERVICE: Final = "envoy.service.ratelimit.v3.RateLimitService"
 OK: Final = RateLimitResponse.OK
 OVER: Final = RateLimitResponse.OVER_LIMIT
+
+TOKENS: Final = ("input_tokens", "output_tokens")
+WATCH_SECONDS: Final = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +42,11 @@ class Limiter:
     decisions: Counter
     default: int = 0
     """Requests per minute of a tenant without an object; 0 is no limit."""
+    changed: Callable[[], None] = lambda: None
+    """Called when others are contended than were."""
+    contended: Contended = field(default_factory=Contended)
+    unspent: dict[Limit, int] = field(default_factory=dict)
+    """Tokens that Redis does not know of yet."""
     book: Book = field(default_factory=lambda: Book({}))
     held: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """The leases of requests that run, and the addresses of the limits that they count under."""
@@ -65,7 +74,25 @@ class Limiter:
 
     def follow(self, snapshot: Snapshot) -> None:
         """Decide by what the platform says now."""
-        self.book = Book.of(snapshot.tenants, self.default)
+        self.book = Book.of(snapshot, self.default)
+
+    def spend(self, added: Mapping[Series, int]) -> None:
+        """Count tokens that requests have used."""
+        for series, count in added.items():
+            if series.name in TOKENS:
+                for limit in self.book.tokens(series.key, series.tenant):
+                    self.unspent[limit] = self.unspent.get(limit, 0) + count
+
+    async def watch(self) -> None:
+        """Tell Redis what was spent, and hear whose tokens are used up, until cancelled."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if self.book.counts_tokens or self.contended != Contended():
+                spent, self.unspent = self.unspent, {}
+                now = contended(await self.counts.add(spent))
+                if now != self.contended:
+                    self.contended = now
+                    self.changed()
 
     def _tell(self, taken: Taken) -> None:
         refused = taken.refused_by
@@ -82,8 +109,9 @@ class Limiter:
 
     async def run(self, port: int) -> None:
         """Answer until cancelled."""
-        async with self.serve(port):
-            await self.renew()
+        async with self.serve(port), asyncio.TaskGroup() as group:
+            group.create_task(self.renew())
+            group.create_task(self.watch())
 
     async def renew(self) -> None:
         """Keep what runs alive until cancelled, so that it counts until it ends."""

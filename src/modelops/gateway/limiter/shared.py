@@ -29,7 +29,11 @@ ANSWER_SECONDS: Final = 0.5
 PAUSE_SECONDS: Final = 1.0
 """So long an absent Redis is not asked again, so that requests do not wait for it one by one."""
 
-SCRIPT: Final = (files("modelops.gateway.limiter") / "take.lua").read_text()
+SCRIPTS: Final = files("modelops.gateway.limiter")
+TAKING: Final = (SCRIPTS / "take.lua").read_text()
+ADDITION: Final = (SCRIPTS / "add.lua").read_text()
+SPENT: Final = "modelops:spent"
+"""Where Redis keeps the addresses of limits that are used up, with their ends."""
 
 RELEASE: Final = """
 for _, address in ipairs(KEYS) do
@@ -93,12 +97,23 @@ class Shared:
         words = [str(w) for limit in limits for w in (limit.what, limit.most, limit.share)]
         times = (WINDOW_MS, LEASE_MS, PATIENCE_MS)
         addresses = [limit.address for limit in limits]
-        answer = await self._run(SCRIPT, addresses, self.pod, lease, *times, *words)
+        answer = await self._run(TAKING, addresses, self.pod, lease, *times, *words)
         if answer is None:
             return self.own.take(limits, self.pod, lease, _now())
         passes, *numbers = answer
         pairs = zip(limits, numbers[::2], numbers[1::2], strict=True)
         return Taken(bool(passes), tuple(Standing(*pair) for pair in pairs))
+
+    async def add(self, amounts: Mapping[Limit, int]) -> frozenset[str]:
+        """Count tokens that were used; return the addresses of all limits that are used up."""
+        addresses = [SPENT, *(limit.address for limit in amounts)]
+        words = [n for limit, amount in amounts.items() for n in (amount, limit.most)]
+        answer = None
+        with suppress(Away):
+            answer = await self._run(ADDITION, addresses, WINDOW_MS, *words)
+        if answer is None:
+            return self.own.add(amounts, _now())
+        return frozenset(address.decode() for address in answer)
 
     async def release(self, addresses: Sequence[str], lease: str) -> None:
         """Let a request end; doing so twice changes nothing."""

@@ -50,6 +50,10 @@ bench: install ## Measure, as ratios in one run; writes build/bench/*.json and d
 bench-schema: install ## Ask the gateway 12,500 things that its OpenAPI document allows or not
 	$(PY) -m pytest tests/gateway/test_schema.py -q --cases 1000 --record build/bench/gateway-schema.json
 
+.PHONY: bench-prefix
+bench-prefix: install ## Measure prefix-aware routing beside least requests, on two vLLM engines
+	$(PY) -m e2e.bench.prefix
+
 .PHONY: lock
 lock: ## Resolve the pinned, hashed requirements anew
 	.venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header \

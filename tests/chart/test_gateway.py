@@ -8,6 +8,7 @@ import pytest
 from chart.helm import NAMESPACE, ROOT, Helm, Manifest, of_kind, one
 from modelops.api.kinds import KINDS
 from modelops.gateway.settings import Settings
+from modelops.gateway.snapshot import Collector
 from podsecurity import violations
 
 NAME = "modelops-gateway"
@@ -17,6 +18,8 @@ OPTIONS = (
     "--set=gateway.tenantRequestsPerMinute=4294967295",
     "--set=gateway.largestBody=33554433",
     "--set=watchNamespaces={a,b}",
+    "--set=gateway.openTelemetry.collector=http://otel.ns:4318",
+    "--set=gateway.openTelemetry.tracedPercent=0.5",
 )
 
 
@@ -79,6 +82,7 @@ def test_every_setting_has_its_variable(helm: Helm, monkeypatch: pytest.MonkeyPa
     read = settings(helm, monkeypatch, *OPTIONS)
     assert (read.tls_folder, read.tenant_limit, read.namespaces) == ("/tls", 2**32 - 1, ("a", "b"))
     assert read.largest_body == 33_554_433
+    assert read.front.collector == Collector("otel.ns", 4318, 0.5)
     assert read.system_namespace == NAMESPACE
 
 

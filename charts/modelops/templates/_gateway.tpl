@@ -61,6 +61,10 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   value: {{ .Values.gateway.tenantRequestsPerMinute | int64 | quote }}
 - name: MODELOPS_GATEWAY_TLS_FOLDER
   value: {{ ternary "/tls" "" (ne .Values.gateway.tlsSecret "") | quote }}
+- name: MODELOPS_GATEWAY_COLLECTOR
+  value: {{ .Values.gateway.openTelemetry.collector | quote }}
+- name: MODELOPS_GATEWAY_TRACED_PERCENT
+  value: {{ .Values.gateway.openTelemetry.tracedPercent | toString | quote }}
 - name: MODELOPS_GATEWAY_LOG_LEVEL
   value: {{ .Values.gateway.logLevel | quote }}
 {{- end }}

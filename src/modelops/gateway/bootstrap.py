@@ -3,6 +3,7 @@
 from typing import Final
 from urllib.parse import quote
 
+from modelops.gateway import tracing
 from modelops.gateway.contention import limiter
 from modelops.gateway.listener import MANAGER, listener
 from modelops.gateway.snapshot import Front
@@ -24,12 +25,16 @@ def bootstrap(front: Front) -> Json:
         "dynamic_resources": {"cds_config": file_source(f"{front.folder}/clusters.json")},
         "static_resources": {
             "listeners": [listener(front), _metrics(front)],
-            "clusters": [_admin(front), limiter(front)],
+            "clusters": [_admin(front), limiter(front), *_collector(front)],
         },
         "stats_eviction_interval": f"{FORGOTTEN_SECONDS}s",
         "stats_config": {"histogram_bucket_settings": buckets()},
         "overload_manager": {"resource_monitors": [_connections()]},
     }
+
+
+def _collector(front: Front) -> list[Json]:
+    return [tracing.cluster(front.collector)] if front.collector else []
 
 
 def _address(address: str, port: int) -> Json:

@@ -13,6 +13,7 @@ from modelops.gateway.multipart import JSON_READER, multipart
 from modelops.gateway.routes import JSON_TYPE, MODEL, NAMED, ROUTES
 from modelops.gateway.snapshot import Front, Tls
 from modelops.gateway.streams import streams
+from modelops.gateway.tracing import tracing
 from modelops.gateway.typed import FILTERS, PREFIX, Json, extension, file_source, typed
 
 MANAGER: Final = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -73,6 +74,7 @@ def _manager(front: Front) -> Json:
         local_reply_config={"mappers": answers.mappers()},
         access_log=[_log(), *usage.loggers()],
         always_set_request_id_in_response=True,
+        **({"tracing": tracing(front.collector)} if front.collector else {}),
         **_limits(front),
         **_hygiene(),
     )

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from modelops.gateway.snapshot import Front, Tls
+from modelops.gateway.snapshot import Collector, Front, Tls
 from modelops.setting import Names, Port
 
 
@@ -35,6 +35,14 @@ class Settings(BaseSettings):
         0, ge=0, description="Requests per minute of a tenant without an object; 0: no limit."
     )
     tls_folder: str = Field("", description="Where tls.crt and tls.key are; empty: no TLS.")
+    collector: str = Field(
+        "",
+        pattern=r"^(http://[^/:?#]+:\d{1,5})?$",
+        description="Where OTLP is taken over HTTP: http://HOST:PORT; empty: nowhere.",
+    )
+    traced_percent: float = Field(
+        0, ge=0, le=100, description="Share of requests that are traced without being asked to."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
@@ -50,4 +58,12 @@ class Settings(BaseSettings):
             largest_body=self.largest_body,
             tenant_limit=self.tenant_limit,
             tls=Tls(self.tls_folder) if self.tls_folder else None,
+            collector=self._collector,
         )
+
+    @property
+    def _collector(self) -> Collector | None:
+        if not self.collector:
+            return None
+        host, _, port = self.collector.removeprefix("http://").partition(":")
+        return Collector(host, int(port), self.traced_percent)

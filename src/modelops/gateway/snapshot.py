@@ -143,6 +143,18 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class Collector:
+    """Where an OpenTelemetry collector takes OTLP over HTTP.
+
+    ``percent`` of the requests whose callers do not say so themselves are traced.
+    """
+
+    host: str
+    port: int
+    percent: float = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Front:
     """What is fixed while a gateway runs: addresses, ports, sizes in bytes, times in seconds.
 
@@ -165,3 +177,4 @@ class Front:
     silent_seconds: int = 3600
     tenant_limit: int = 0
     tls: Tls | None = field(default=None)
+    collector: Collector | None = field(default=None)

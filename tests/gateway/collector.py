@@ -1,0 +1,58 @@
+"""An OpenTelemetry collector: it takes OTLP over HTTP and keeps what it got."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from queue import Queue
+
+from aiohttp import web
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+
+@dataclass
+class Collecting:
+    """A running collector: its port, and the bodies it got, by path."""
+
+    port: int = 0
+    got: dict[str, Queue[bytes]] = field(
+        default_factory=lambda: {"/v1/traces": Queue(), "/v1/metrics": Queue()}
+    )
+
+    async def take(self, request: web.Request) -> web.Response:
+        """Keep the body."""
+        self.got[request.path].put(await request.read())
+        return web.Response()
+
+    def spans(self) -> list[Span]:
+        """Wait for the next spans and return them."""
+        body = self.got["/v1/traces"].get(timeout=15)
+        told = ExportTraceServiceRequest.FromString(body).resource_spans
+        return [span for each in told for scope in each.scope_spans for span in scope.spans]
+
+
+@contextmanager
+def collector() -> Iterator[Collecting]:
+    """Run a collector on loopback."""
+    collecting, loop = Collecting(), asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    app = web.Application()
+    app.add_routes([web.post(path, collecting.take) for path in collecting.got])
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+
+    async def start() -> None:
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        collecting.port = runner.addresses[0][1]
+
+    try:
+        asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+        yield collecting
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()

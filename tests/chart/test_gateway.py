@@ -19,7 +19,7 @@ OPTIONS = (
     "--set=gateway.largestBody=33554433",
     "--set=watchNamespaces={a,b}",
     "--set=gateway.openTelemetry.collector=http://otel.ns:4318",
-    "--set=gateway.openTelemetry.tracedPercent=0.5",
+    "--set-json=gateway.openTelemetry.tracedPercent=0.5",
 )
 
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from queue import Queue
 
 from aiohttp import web
+from google.protobuf import json_format
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
@@ -25,6 +28,12 @@ class Collecting:
         """Keep the body."""
         self.got[request.path].put(await request.read())
         return web.Response()
+
+    def metrics(self) -> dict[str, Metric]:
+        """Wait for the next metrics and return them by name."""
+        body = self.got["/v1/metrics"].get(timeout=15)
+        told = json_format.Parse(body, ExportMetricsServiceRequest()).resource_metrics
+        return {m.name: m for each in told for scope in each.scope_metrics for m in scope.metrics}
 
     def spans(self) -> list[Span]:
         """Wait for the next spans and return them."""

@@ -23,6 +23,7 @@ from modelops.gateway.limiter.service import Limiter
 from modelops.gateway.limiter.shared import Shared, connect
 from modelops.gateway.meter import Meter
 from modelops.gateway.metrics import Metrics
+from modelops.gateway.otlp import Exporter
 from modelops.gateway.settings import Settings
 
 
@@ -43,7 +44,8 @@ async def run(settings: Settings) -> None:
     )
     meter = Meter(admin, (metrics.count_usage, semantic.add, limiter.spend))
     answering = limiter.run(settings.limiter_port)
-    working = asyncio.create_task(_together(control.run(), meter.run(), answering))
+    works = (control.run(), meter.run(), answering, *_exports(settings, metrics))
+    working = asyncio.create_task(_together(*works))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
     try:
         await working
@@ -51,6 +53,12 @@ async def run(settings: Settings) -> None:
         logging.getLogger(__name__).info("stopped; Envoy goes on with what it has")
     finally:
         await server.close()
+
+
+def _exports(settings: Settings, metrics: Metrics) -> list[Coroutine[Any, Any, None]]:
+    if not settings.collector:
+        return []
+    return [Exporter(settings.collector, metrics.registry).run()]
 
 
 async def _together(*works: Coroutine[Any, Any, None]) -> None:

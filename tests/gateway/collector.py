@@ -1,4 +1,8 @@
-"""An OpenTelemetry collector: it takes OTLP over HTTP and keeps what it got."""
+"""An OpenTelemetry collector: it takes OTLP over HTTP and keeps what it got.
+
+The messages are those that xds-protos brings, which are of a time when scopes were called
+instrumentation libraries: the same fields by other names.
+"""
 
 import asyncio
 import threading
@@ -11,8 +15,12 @@ from aiohttp import web
 from google.protobuf import json_format
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, ResourceMetrics
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
+
+SCOPE_METRICS = ResourceMetrics.DESCRIPTOR.fields_by_number[2]
+SCOPE_SPANS = ResourceSpans.DESCRIPTOR.fields_by_number[2]
+SCOPE = SCOPE_METRICS.message_type.fields_by_number[1]
 
 
 @dataclass
@@ -31,15 +39,27 @@ class Collecting:
 
     def metrics(self) -> dict[str, Metric]:
         """Wait for the next metrics and return them by name."""
-        body = self.got["/v1/metrics"].get(timeout=15)
-        told = json_format.Parse(body, ExportMetricsServiceRequest()).resource_metrics
-        return {m.name: m for each in told for scope in each.scope_metrics for m in scope.metrics}
+        text = self.got["/v1/metrics"].get(timeout=15).decode()
+        for now, then in (("scopeMetrics", SCOPE_METRICS.json_name), ("scope", SCOPE.json_name)):
+            text = text.replace(f'"{now}"', f'"{then}"')
+        told = json_format.Parse(text, ExportMetricsServiceRequest()).resource_metrics
+        return {
+            metric.name: metric
+            for each in told
+            for scope in getattr(each, SCOPE_METRICS.name)
+            for metric in scope.metrics
+        }
 
     def spans(self) -> list[Span]:
         """Wait for the next spans and return them."""
         body = self.got["/v1/traces"].get(timeout=15)
         told = ExportTraceServiceRequest.FromString(body).resource_spans
-        return [span for each in told for scope in each.scope_spans for span in scope.spans]
+        return [
+            span
+            for each in told
+            for scope in getattr(each, SCOPE_SPANS.name)
+            for span in scope.spans
+        ]
 
 
 @contextmanager

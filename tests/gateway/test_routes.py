@@ -131,6 +131,20 @@ def test_the_next_of_the_chain_answers(
         assert [port_of(client, "chat") for _ in range(20)] == [first.port] * 20
 
 
+@pytest.mark.parametrize("replicas", [1, 2, 3])
+def test_what_is_known_to_be_dead_is_not_tried_again(
+    front: Gateway, engines: tuple[Engine, Engine], replicas: int
+) -> None:
+    """After a few failures nobody waits for a target of which no replica can be reached."""
+    target, stand_in = model(f"dead-{replicas}", *dead(replicas)), model("b", engines[0].port)
+    front.serve(routes=(route("chat", target, fallback=(stand_in,)),))
+    with front.client(front.key("*")) as client:
+        ready(client, "chat")
+        assert {port_of(client, "chat") for _ in range(60)} == {engines[0].port}
+    (failed,) = front.stats(rf"^cluster\.team\.dead-{replicas}\.upstream_cx_connect_fail$").values()
+    assert 0 < failed <= 20
+
+
 def test_a_chain_that_is_dead_to_its_end_is_unavailable(front: Gateway) -> None:
     """When no model of the chain answers it is 503 with the time to try again."""
     chain = (model("b", *dead(1)), model("c"))

@@ -15,14 +15,18 @@ CONNECT_SECONDS: Final = 2
 IDLE_SECONDS: Final = 3
 """Engines close idle connections after 5 s: ours are closed before, so that none is lost."""
 
+LONGEST_EJECTION_SECONDS: Final = 30
 MOST: Final = 65_536
 """Connections and requests of a model in flight; engines queue by themselves."""
 
 _HTTP: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-def cluster(model: Model) -> Json:
-    """Return how a model's replicas are reached: by load or by key, sick ones not."""
+def cluster(model: Model, *, chained: bool = False) -> Json:
+    """Return how a model's replicas are reached: by load or by key, sick ones not.
+
+    Where another model stands in, none that is sick is tried: in a chain all may be left out.
+    """
     http = {
         "explicit_http_config": {"http_protocol_options": {}},
         "common_http_protocol_options": {"idle_timeout": f"{IDLE_SECONDS}s"},
@@ -35,7 +39,11 @@ def cluster(model: Model) -> Json:
         lb_policy=policy(model),
         **ring(model),
         connect_timeout=f"{CONNECT_SECONDS}s",
-        common_lb_config={"healthy_panic_threshold": {"value": 0}, **bounded(model)},
+        common_lb_config={
+            "healthy_panic_threshold": {"value": 0},
+            "update_merge_window": "0s",  # else a second ejection counts a second later
+            **bounded(model),
+        },
         circuit_breakers=no_limits(),
         outlier_detection={
             "consecutive_gateway_failure": 3,
@@ -44,7 +52,8 @@ def cluster(model: Model) -> Json:
             "enforcing_success_rate": 0,
             "interval": "1s",
             "base_ejection_time": "5s",
-            "max_ejection_percent": 50,
+            "max_ejection_percent": 100 if chained else 50,
+            "max_ejection_time": f"{LONGEST_EJECTION_SECONDS}s",
         },
         typed_extension_protocol_options={_HTTP: typed(_HTTP, **http)},
     )

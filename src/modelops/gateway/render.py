@@ -38,8 +38,10 @@ def render(snapshot: Snapshot, front: Front) -> dict[str, str]:
 def _clusters(snapshot: Snapshot) -> list[Json]:
     routed = (model for route in snapshot.routes for model in route.models)
     models = {model.cluster: model for model in (*snapshot.models, *routed)}
+    chained = {m.cluster for route in snapshot.routes if route.fallback for m in route.models}
+    alone = (cluster(m, chained=name in chained) for name, m in models.items())
     grouped = (chain for route in snapshot.routes for chain in chains(route))
-    return sorted((*map(cluster, models.values()), *grouped), key=lambda made: str(made["name"]))
+    return sorted((*alone, *grouped), key=lambda made: str(made["name"]))
 
 
 def _certificate(front: Front) -> dict[str, Any]:

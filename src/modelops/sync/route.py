@@ -17,11 +17,14 @@ def judge_route(resource: Mapping[str, Any], scene: Scene) -> Verdict:
     spec, route = route_spec(resource), of_route(resource)
     _refuse_taken(route, scene)
     _refuse_unknown(spec, route, scene)
-    models = {one.name: one for one in scene.models.values() if one.namespace == route.namespace}
-    silent = [t.model for t in spec.targets if t.weight and not models[t.model].available]
+
+    def answers(name: str) -> bool:
+        return scene.models[route.namespace, name].available
+
+    silent = [t.model for t in spec.targets if t.weight and not answers(t.model)]
     if not silent:
         return Verdict(ready=True, reason="Serving", sentence=one_line(serving(spec)))
-    instead = next((name for name in spec.fallback if models[name].available), None)
+    instead = next(filter(answers, spec.fallback), None)
     return _falling_back(silent, instead) if instead else _silent(silent, spec)
 
 

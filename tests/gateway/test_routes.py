@@ -88,6 +88,28 @@ def test_a_group_shares_requests_by_weight(
     assert 320 <= seen[fake.port] <= 390  # more than five standard deviations each way
 
 
+def test_what_belongs_together_stays_with_one_target(
+    front: Gateway, fake: Engine, engines: tuple[Engine, Engine]
+) -> None:
+    """Where a model asks for affinity a session has one model and one replica of the group."""
+    header = "x-session-id"
+    a = model("a", fake.port, engines[0].port, session_header=header)
+    b = model("b", engines[1].port, session_header=header)
+    front.serve(routes=(route("group", a, b, fallback=(a, b)),))
+    with front.client(front.key("*")) as client:
+        ready(client, "group")
+
+        def replica(session: int) -> int:
+            headers = {header: f"session {session}"}
+            answer = client.post(PATH, json={"model": "group"}, headers=headers)
+            return int(answer.json()["port"])
+
+        first = [replica(session) for session in range(60)]
+        assert [replica(session) for session in range(60)] == first
+    assert Counter(first).keys() == {fake.port, engines[0].port, engines[1].port}
+    assert 15 <= first.count(engines[1].port) <= 45
+
+
 @contextmanager
 def closing() -> Iterator[tuple[int, list[bytes]]]:
     """Listen as an engine that takes a request and closes the connection without an answer."""

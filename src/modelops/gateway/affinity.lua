@@ -145,5 +145,7 @@ function envoy_on_request(handle)
   end
   if key then
     handle:streamInfo():filterState():set("modelops.affinity", "envoy.hashable_string", key)
+    -- Among several models the key decides, too, and one was chosen before it was known.
+    if handle:filterContext():get("several") then handle:clearRouteCache() end
   end
 end

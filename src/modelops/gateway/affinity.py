@@ -29,7 +29,10 @@ def affinity() -> Json:
 def asked(*models: Model) -> dict[str, Any]:
     """Return the fields of a route to any of these models that have the key found."""
     headers = [m.session_header for m in models if m.session_header]
-    return {"typed_per_filter_config": run(AFFINITY, session_header=headers[0])} if headers else {}
+    if not headers:
+        return {}
+    several = {"several": "yes"} if len(models) > 1 else {}
+    return {"typed_per_filter_config": run(AFFINITY, session_header=headers[0], **several)}
 
 
 def hashed(*models: Model) -> dict[str, Any]:

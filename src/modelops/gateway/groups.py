@@ -26,12 +26,16 @@ def chains(route: Route) -> Iterator[Json]:
 
 
 def destination(route: Route) -> Json | None:
-    """Return the fields of an Envoy route that leads there; None when there is no such model."""
+    """Return the fields of an Envoy route that leads there; None when there is no such model.
+
+    What belongs together stays with one target, where a model asks for that.
+    """
     found = [(_cluster(route, target), target.weight) for target in shares(route)]
     if len(found) < 2:
         return {"cluster": found[0][0]} if found else None
     weighted = [{"name": name, "weight": weight} for name, weight in found]
-    return {"weighted_clusters": {"clusters": weighted}}
+    keyed = any(model.session_header for model in route.models)
+    return {"weighted_clusters": {"clusters": weighted, "use_hash_policy": keyed}}
 
 
 def shares(route: Route) -> tuple[Target, ...]:

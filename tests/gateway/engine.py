@@ -90,7 +90,8 @@ def said(body: dict[str, Any]) -> bytes:
     events = [*body["told"]]
     if (body.get("stream_options") or {}).get("include_usage"):
         events.append(f'data: {{"choices":[],"usage":{json.dumps(body["usage"])}}}')
-    return "".join(event + body["end"] for event in [*events, "data: [DONE]"]).encode()
+    whole = "".join(event + body["end"] for event in [*events, "data: [DONE]"])
+    return whole.removesuffix(body["end"] if body.get("abrupt") else "").encode()
 
 
 def pieces(text: bytes, cuts: list[int]) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 from gateway.conftest import model
 from gateway.engine import Engine, said
-from gateway.proxy import Gateway, until
+from gateway.proxy import Gateway, gateway, until
+from modelops.gateway import bootstrap
 from modelops.gateway.counters import Series, growth, parse, read
 
 CHAT = {"model": "llama-8b", "messages": []}
@@ -189,10 +191,33 @@ def test_a_refused_request_costs_no_tokens(front: Gateway) -> None:
     assert {series.model for series in growth(before, counts(front))} == {""}
 
 
+@pytest.mark.slow
+def test_a_count_that_rests_is_forgotten_and_begins_anew(
+    fake: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Envoy keeps no count of a key that is not used any more, and none is counted twice."""
+    monkeypatch.setattr(bootstrap, "FORGOTTEN_SECONDS", 5)
+    with gateway(tmp_path) as short:
+        short.serve(models=(model("llama-8b", fake.port),))
+        body = CHAT | {"answer": {"usage": USAGE}}
+        with short.client(short.key("*")) as client:
+            until(lambda: client.get("/v1/models/llama-8b").status_code == 200, 5)
+            client.post("/v1/completions", json=body)
+            until(lambda: bool(counts(short)), 5)
+            before = counts(short)
+            until(lambda: not counts(short), 30)
+            client.post("/v1/completions", json=body)
+        until(lambda: bool(counts(short)), 5)
+        assert growth(before, counts(short)) == before
+
+
 TEXT = st.text(st.sampled_from('ab"\\{}[]: \n,ü') | st.characters(codec="utf-8"), max_size=20)
 KEYS = st.sampled_from(["usage", "choices", '"usage":{"prompt_tokens":1}', "data: [DONE]"])
 DELTA = st.fixed_dictionaries({"choices": st.lists(TEXT | KEYS, min_size=1, max_size=2)})
-ODD = st.sampled_from([": ping", "event: x\ndata: {}", "data:", 'data: {"choices":[]}', "id: 1"])
+USED = 'data: {"choices":[1],"usage":{"prompt_tokens":1}}'
+ODD = st.sampled_from(
+    [USED, ": ping", "event: x\ndata: {}", "data:", 'data: {"choices":[]}', "id: 1"]
+)
 EVENTS = st.lists(DELTA.map(lambda d: "data: " + json.dumps(d)) | ODD, max_size=5)
 
 
@@ -218,6 +243,36 @@ def test_a_caller_gets_the_bytes_that_the_engine_would_send(
         f"http://127.0.0.1:{fake.port}/v1/chat/completions", json=body, trust_env=False
     )
     assert through == bare.content == said(body)
+
+
+LONG = "x" * 100_000
+LARGE = {
+    "a text": {"choices": [LONG]},
+    "what looks like usage": {"choices": [], "usage": {"prompt_tokens": 1}, "x": LONG},
+    "larger than is kept": {"choices": [LONG * 8]},
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+@pytest.mark.parametrize("asked", ["true", "false"])
+def test_large_events_pass_unchanged(front: Gateway, kind: str, asked: str) -> None:
+    """An event that is too large to be held is passed on in pieces, and none is lost or doubled."""
+    before = counts(front)
+    cuts = (10, 70_000, 70_001, 100_030, 100_090)
+    body = stream([f"data: {json.dumps(LARGE[kind])}", "data: {}"], cuts) | {
+        "stream_options": {"include_usage": json.loads(asked)}
+    }
+    with front.client(front.key("*")) as client:
+        assert client.post("/v1/chat/completions", json=body).content == said(body)
+    wait(front, before, requests=1, input_tokens=7, output_tokens=9)
+
+
+@pytest.mark.parametrize("end", ["\n\n", "\r\n\r\n"])
+def test_a_stream_may_end_with_its_last_word(front: Gateway, end: str) -> None:
+    """A stream without the empty line after `[DONE]` arrives whole."""
+    body = stream(["data: {}"], (12,), end) | {"abrupt": True}
+    with front.client(front.key("*")) as client:
+        assert client.post("/v1/chat/completions", json=body).content == said(body)
 
 
 COUNTS = st.dictionaries(

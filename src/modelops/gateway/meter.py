@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +12,10 @@ from httpx2 import AsyncClient, HTTPError
 from modelops.gateway.counters import Series, growth, read
 
 SECONDS: Final = 1.0
-"""Time between two readings."""
+"""Time between two readings, at least."""
+
+SHARE: Final = 30
+"""A reading costs Envoy time, the more models there are: it may take no larger part of it."""
 
 Growth = Mapping[Series, int]
 log = logging.getLogger(__name__)
@@ -19,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Meter:
-    """Reads Envoy's counts once a second and hands what was added to each listener.
+    """Reads Envoy's counts about once a second and hands what was added to each listener.
 
     `admin` is the URL of Envoy's admin port. What an Envoy that was there before had counted
     until then is told to nobody: the process before this one has told it.
@@ -32,9 +36,12 @@ class Meter:
         """Read until cancelled; while Envoy is away there is nothing to tell."""
         async with AsyncClient(base_url=self.admin, trust_env=False) as envoy:
             before: Growth = await _reading(envoy) or {}
+            took = 0.0
             while True:
-                await asyncio.sleep(SECONDS)
+                await asyncio.sleep(max(SECONDS, SHARE * took))
+                started = time.monotonic()
                 now = await _reading(envoy)
+                took = time.monotonic() - started
                 if now is not None:
                     self._tell(growth(before, now))
                     before = now

@@ -120,7 +120,7 @@ def _times() -> list[Json]:
     first = "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:us)%"
     per_token = f"%DYNAMIC_METADATA({TOKENS}:per_token)%"
     duration = "%DURATION%"
-    good = _all(_offered(), _status("LE", 399))
+    good = _all(_status("LE", 399), _offered())
     return [
         _logger(TIMES, good, histograms=[_histogram(DURATION, _OPERATION, duration)]),
         _logger(TIMES, _failed(), histograms=[_histogram(DURATION, _FAILURE, duration)]),
@@ -178,11 +178,11 @@ def _uncounted() -> Json:
     Most often the caller of a stream went away before its end, where the usage is.
     """
     unknown = _metadata("input", {"present_match": False}, missing=True)
-    return _all(_offered(), _status("LE", 200), unknown)
+    return _all(unknown, _status("LE", 200), _offered())
 
 
 def _failed() -> Json:
-    return _all(_offered(), _status("GE", 400))
+    return _all(_status("GE", 400), _offered())
 
 
 def _has(key: str) -> Json:
@@ -200,4 +200,5 @@ def _status(operator: str, code: int) -> Json:
 
 
 def _all(*filters: Json) -> Json:
+    """Return the filter that all of these let pass; the first that does not ends the question."""
     return {"and_filter": {"filters": list(filters)}}

@@ -151,6 +151,28 @@ def test_kinds_may_come_and_go(
     assert operator.terminate() == 0
 
 
+def test_an_operator_for_some_namespaces_attaches_too(
+    api: Api,
+    namespace: str,
+    install: Callable[[], None],
+    crds: list[Manifest],
+    attaching: Callable[..., OperatorProcess],
+) -> None:
+    """It sees no CRDs: it notices kinds that come, and goes on when they go."""
+    operator = attaching(*PARENTS, NAMESPACES=namespace)
+    serve(api, namespace)
+    assert says(api, namespace) == "KindMissing"
+    install()
+    eventually(lambda: len(attached(api, namespace)) == 2, 60, "a pool and a route")
+    remove(api, crds)
+    api.merge("TextModel", namespace, "chat", {"spec": {"scaling": {"minReplicas": 2}}})
+    eventually(lambda: says(api, namespace) == "KindMissing", 60, "the kinds are missed")
+    eventually(
+        lambda: api.get("Deployment", namespace, "chat")["spec"]["replicas"] == 2, what="2 replicas"
+    )
+    assert operator.terminate() == 0
+
+
 def test_nothing_is_said_or_done_unless_asked_for(
     api: Api, namespace: str, install: Callable[[], None], start: Start
 ) -> None:

@@ -5,9 +5,15 @@ local LOOKED_AT = 65536 -- bytes of a body in which the key is sought
 local BEGINNING = 1024 -- bytes of the first user message, or of a plain prompt, that belong to it
 
 -- Returns where the string that opens at `at` closes.
+-- A quote is looked for alone, which is many times faster than a pattern.
 local function closing(text, at)
-  local found = text:find('["\\]', at + 1)
-  while found and text:byte(found) == 92 do found = text:find('["\\]', found + 2) end
+  local found, before = at, nil
+  repeat
+    found = text:find('"', found + 1, true)
+    if not found then return nil end
+    before = found - 1
+    while text:byte(before) == 92 do before = before - 1 end
+  until (found - before) % 2 == 1 -- an even number of backslashes escapes each other
   return found
 end
 

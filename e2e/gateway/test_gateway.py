@@ -5,9 +5,11 @@ import time
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 
+import httpx
 import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
+from prometheus_client.parser import text_string_to_metric_families
 
 from e2e.keys import modelops_key, new_key
 from e2e.platform import GATEWAY, SYSTEM_NAMESPACE
@@ -71,6 +73,39 @@ def test_a_stream_with_the_official_client(caller: openai.OpenAI) -> None:
         model="gw-tiny", messages=MESSAGES, max_tokens=32, stream=True, extra_body=ON
     )
     assert len([chunk for chunk in stream if chunk.choices]) > 2
+
+
+def test_tokens_are_counted_though_nobody_asks(served: Space, url: str) -> None:
+    """A tenant's tokens are what the engine says, also of a stream that does not show them."""
+    known = client(url, new_key(served.kube, "metered", "gw-t*"))
+    served.until(lambda: listed(known) == ["gw-tiny"], 30, lambda: "the key is not known yet")
+    create = known.chat.completions.create
+    answer = create(model="gw-tiny", messages=MESSAGES, max_tokens=8, extra_body=ON)
+    stream = create(model="gw-tiny", messages=MESSAGES, max_tokens=8, extra_body=ON, stream=True)
+    chunks = [*stream]
+    assert all(chunk.choices and chunk.usage is None for chunk in chunks)
+    assert answer.usage is not None
+    expected = {"input": 2.0 * answer.usage.prompt_tokens, "output": 16.0}
+    served.until(
+        lambda: tokens(served, "metered") == expected,
+        30,
+        lambda: f"{tokens(served, 'metered')} is not {expected}",
+    )
+
+
+def tokens(served: Space, tenant: str) -> dict[str, float]:
+    """Return the tokens of a tenant that the gateway's pods have counted, by direction."""
+    found: dict[str, float] = {}
+    for pod in pods(served):
+        with served.kube.forward(f"pod/{pod}", 9903, SYSTEM_NAMESPACE) as one:
+            text = httpx.get(f"{one}/metrics").text
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                told = sample.labels
+                if sample.name == "modelops_gateway_tokens_total" and told["tenant"] == tenant:
+                    direction = told["direction"]
+                    found[direction] = found.get(direction, 0) + sample.value
+    return found
 
 
 def test_a_key_opens_no_model_that_it_does_not_name(caller: openai.OpenAI) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from modelops.gateway import affinity, answers, multipart, openapi
@@ -93,20 +93,21 @@ def virtual_hosts(snapshot: Snapshot) -> Json:
 def _by_tenant(snapshot: Snapshot) -> Json:
     """Return the matcher that shows each restricted tenant only what it may use."""
     offers = snapshot.offers
+    made = {offer.served_name: _list(_of_offer(offer)) for offer in offers}
     usable = {tenant.name: _usable(tenant, offers) for tenant in snapshot.tenants}
     restricted = {name: seen for name, seen in usable.items() if seen != offers}
     if not restricted:
-        return _by_model(offers)
-    choice = {name: {"matcher": _by_model(seen)} for name, seen in restricted.items()}
-    return _found(TENANT, choice) | {"on_no_match": {"matcher": _by_model(offers)}}
+        return _by_model(offers, made)
+    choice = {name: {"matcher": _by_model(seen, made)} for name, seen in restricted.items()}
+    return _found(TENANT, choice) | {"on_no_match": {"matcher": _by_model(offers, made)}}
 
 
 def _usable(tenant: Tenant, offers: Sequence[Offer]) -> tuple[Offer, ...]:
     return tuple(offer for offer in offers if tenant.may_use(offer))
 
 
-def _by_model(offers: Sequence[Offer]) -> Json:
-    served = {offer.served_name: _list(_of_offer(offer)) for offer in offers}
+def _by_model(offers: Sequence[Offer], made: Mapping[str, Json]) -> Json:
+    served = {offer.served_name: made[offer.served_name] for offer in offers}
     return _found(MODEL, served) | {"on_no_match": _list(_without_model(offers))}
 
 

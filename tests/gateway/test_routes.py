@@ -12,6 +12,7 @@ import pytest
 from gateway.conftest import model
 from gateway.engine import EVENTS, Engine, engine
 from gateway.proxy import Gateway, free_ports, until
+from modelops.api.grants import granted
 from modelops.gateway.snapshot import Model, Route, Target, Tenant
 
 PATH = "/v1/chat/completions"
@@ -276,6 +277,36 @@ def test_a_tenant_narrows_what_its_keys_name(front: Gateway, fake: Engine, tenan
         assert port_of(other, "far") == fake.port
         front.serve(tenants=())
         until(lambda: port_of(client, "far") == fake.port, 5)
+
+
+MATRIX = (
+    Tenant("a", models=("m*",), namespaces=("x",)),
+    Tenant("a-b", models=("m1", "n1")),
+    Tenant("b", models=()),
+    Tenant("c", namespaces=("y",)),
+    Tenant("free"),
+)
+GRANTS = (("*",), ("m*",), ("n1", "m2"), ())
+
+
+def test_key_and_tenant_are_both_asked_of_every_model(front: Gateway, fake: Engine) -> None:
+    """Among tenants whose names begin alike each is shown, and let to, what both allow."""
+    models = tuple(
+        model(name, fake.port, namespace=space)
+        for name, space in (("m1", "x"), ("m2", "y"), ("n1", "y"), ("n2", "x"))
+    )
+    front.serve(models=models, tenants=MATRIX)
+    with front.client(front.key("*", tenant="b")) as shut:
+        until(lambda: listed(shut) == [], 5)
+    everyone = {t.name: t for t in MATRIX} | {n: Tenant(n) for n in ("", "ab", "a-b-c", "-b")}
+    for name, tenant in everyone.items():
+        for grants in GRANTS:
+            both = [m for m in models if tenant.may_use(m) and granted(m.served_name, grants)]
+            expected = [m.served_name for m in both]
+            with front.client(front.key(*grants, tenant=name)) as client:
+                assert listed(client) == expected
+                opened = [m.served_name for m in models if port_of(client, m.served_name)]
+                assert opened == expected
 
 
 def test_a_tenant_never_widens_a_key(front: Gateway) -> None:

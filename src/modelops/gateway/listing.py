@@ -12,7 +12,8 @@ local function grants(grant, name)
   return grant == name
 end
 
-local function usable(claims, name)
+local function usable(claims, name, tenants)
+  if tenants and not tenants[claims["sub"]] then return false end
   for _, grant in ipairs(claims["models"] or {}) do
     if grants(grant, name) then return true end
   end
@@ -29,7 +30,7 @@ function envoy_on_request(handle)
   local wanted = path:match("^/v1/models/(.+)$")
   local found = {}
   for _, model in ipairs(handle:metadata():get("models") or {}) do
-    if usable(claims, model["id"]) then
+    if usable(claims, model["id"], model["tenants"]) then
       if wanted == model["id"] then return answer(handle, model["json"]) end
       found[#found + 1] = model["json"]
     end

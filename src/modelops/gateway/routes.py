@@ -2,15 +2,17 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Final
 
 from modelops.gateway import affinity, answers, multipart, openapi
-from modelops.gateway.access import CLAIMS, MARK, TENANT
+from modelops.gateway.access import CLAIMS, MARK
 from modelops.gateway.answers import BODY, Refusal, direct
 from modelops.gateway.grants import covering
 from modelops.gateway.groups import attempts, destination
-from modelops.gateway.snapshot import Model, Offer, Route, Snapshot, Tenant
+from modelops.gateway.restrictions import Allowed, allowed, divided, only, restricted
+from modelops.gateway.snapshot import Model, Offer, Route, Snapshot
 from modelops.gateway.typed import Json, extension, metadata, typed
 
 ROUTES: Final = "models"
@@ -92,23 +94,19 @@ def virtual_hosts(snapshot: Snapshot) -> Json:
 
 def _by_tenant(snapshot: Snapshot) -> Json:
     """Return the matcher that shows each restricted tenant only what it may use."""
-    offers = snapshot.offers
-    made = {offer.served_name: _list(_of_offer(offer)) for offer in offers}
-    usable = {tenant.name: _usable(tenant, offers) for tenant in snapshot.tenants}
-    restricted = {name: seen for name, seen in usable.items() if seen != offers}
-    if not restricted:
-        return _by_model(offers, made)
-    choice = {name: {"matcher": _by_model(seen, made)} for name, seen in restricted.items()}
-    return _found(TENANT, choice) | {"on_no_match": {"matcher": _by_model(offers, made)}}
+    offers, usable = snapshot.offers, restricted(snapshot)
+    everything = _by_model(offers)
+    if not usable:
+        return everything
+    who = allowed(usable)
+    theirs = [offer for offer in offers if offer.served_name in who]
+    return divided(usable, _by_model(theirs, who), everything)
 
 
-def _usable(tenant: Tenant, offers: Sequence[Offer]) -> tuple[Offer, ...]:
-    return tuple(offer for offer in offers if tenant.may_use(offer))
-
-
-def _by_model(offers: Sequence[Offer], made: Mapping[str, Json]) -> Json:
-    served = {offer.served_name: made[offer.served_name] for offer in offers}
-    return _found(MODEL, served) | {"on_no_match": _list(_without_model(offers))}
+def _by_model(offers: Sequence[Offer], who: Allowed = MappingProxyType({})) -> Json:
+    """Return the matcher of the models; `who` may use which of them, where that is restricted."""
+    served = {o.served_name: _list(_of_offer(o, who.get(o.served_name))) for o in offers}
+    return _found(MODEL, served) | {"on_no_match": _list(_without_model(offers, who))}
 
 
 def _found(key: str, choice: Json) -> Json:
@@ -124,11 +122,12 @@ def _list(routes: list[Json]) -> Json:
     return {"action": extension("routes", "envoy.config.route.v3.RouteList", routes=routes)}
 
 
-def _of_offer(offer: Offer) -> list[Json]:
+def _of_offer(offer: Offer, tenants: Sequence[str] | None) -> list[Json]:
     where = metadata(*CLAIMS, "models")
     fits = {"string_match": {"safe_regex": {"regex": covering(offer.served_name)}}}
     may_use = {**where, "value": {"list_match": {"one_of": fits}}}
-    passed = {"match": {**_PATH, "headers": [_POST], "dynamic_metadata": [may_use]}}
+    match = {**_PATH, "headers": [_POST], "dynamic_metadata": [may_use]}
+    passed = {"match": match | (only(tenants) if tenants else {})}
     return [
         passed | _answered(offer) | {"name": offer.served_name},
         _refuse(_PATH | {"headers": [_POST]}, answers.MODEL_UNKNOWN),
@@ -158,11 +157,11 @@ def _retries(offer: Offer) -> Json:
     return RETRIES
 
 
-def _without_model(offers: Sequence[Offer]) -> list[Json]:
+def _without_model(offers: Sequence[Offer], who: Allowed) -> list[Json]:
     """Return what answers requests that name no model which exists."""
     post = _PATH | {"headers": [_POST]}
     return [
-        *(_models(match, offers) for match in _LISTED),
+        *(_models(match, offers, who) for match in _LISTED),
         _document(),
         *(_refuse(match, answers.GET_ONLY) for match in (*_LISTED, _DOCUMENT)),
         *_without_model_in_form(),
@@ -199,9 +198,9 @@ def _refuse(match: Json, refusal: Refusal) -> Json:
     return {"match": match, **direct(refusal)}
 
 
-def _models(match: Json, offers: Sequence[Offer]) -> Json:
-    """Return a route to the list of models; the filter picks those that the key may use."""
-    listed = [{"id": o.served_name, "json": _described(o)} for o in offers]
+def _models(match: Json, offers: Sequence[Offer], who: Allowed) -> Json:
+    """Return a route to the list of models; the filter picks those that the caller may use."""
+    listed = [{"id": o.served_name, "json": _described(o), **_for(o, who)} for o in offers]
     return {
         "match": {**match, "headers": [_GET]},
         "metadata": {"filter_metadata": {LISTING: {"models": listed}}},
@@ -219,6 +218,10 @@ def _document() -> Json:
         "direct_response": {"status": 200, "body": {"inline_string": openapi.text()}},
         "response_headers_to_add": [answers.header("content-type", "application/json")],
     }
+
+
+def _for(offer: Offer, who: Allowed) -> Json:
+    return {"tenants": dict.fromkeys(who[offer.served_name], True)} if who else {}
 
 
 def _described(offer: Offer) -> str:

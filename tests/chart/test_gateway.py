@@ -33,10 +33,18 @@ def containers(helm: Helm, *options: str) -> dict[str, Any]:
     return {c["name"]: c for c in pod(helm, *options)["spec"]["containers"]}
 
 
+MEMORY = {
+    "name": "MODELOPS_GATEWAY_MEMORY",
+    "valueFrom": {"resourceFieldRef": {"containerName": "envoy", "resource": "limits.memory"}},
+}
+"""What the node tells the control process: how much memory Envoy may take."""
+
+
 def settings(helm: Helm, monkeypatch: pytest.MonkeyPatch, *options: str) -> Settings:
     """Return the settings that the control process reads."""
     for variable in containers(helm, *options)["control"]["env"]:
-        monkeypatch.setenv(variable["name"], variable["value"])
+        if variable != MEMORY:
+            monkeypatch.setenv(variable["name"], variable["value"])
     return Settings()
 
 

@@ -116,3 +116,19 @@ def pseudo(gateway: Gateway, *more: tuple[str, str], method: str = "POST") -> li
         ("authorization", f"Bearer {gateway.key('*')}"), ("content-type", "application/json"),
         *more,
     ]  # fmt: skip
+
+
+def feed(connection: Http2, stream: int, size: int) -> None:
+    """Send so many bytes of a stream's body as it is let; raises OSError when it has gone."""
+    while size:
+        room = min(
+            connection.state.local_flow_control_window(stream),
+            connection.state.max_outbound_frame_size,
+            size,
+        )
+        if room:
+            connection.state.send_data(stream, b"x" * room)
+            connection.flush()
+            size -= room
+        elif not connection.receive():
+            raise ConnectionError

@@ -18,7 +18,7 @@ from modelops.gateway.render import BOOTSTRAP, render
 from modelops.gateway.snapshot import Contended, Front, Route, Snapshot, Target, Tenant, Tls
 
 GOLDEN = Path(__file__).parent / "golden"
-FRONT = Front("/config", tenant_limit=6000)
+FRONT = Front("/config", memory=2**30, tenant_limit=6000)
 PUBLIC = {"kty": "EC", "crv": "P-256", "kid": "one", "x": "eA", "y": "eQ", "alg": "ES256"}
 CHAT = model("chat", 8000, 8001)
 STICKY = model("sticky", 8002, session_header="x-session-id")

@@ -57,6 +57,11 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   {{- end }}
 - name: MODELOPS_GATEWAY_LARGEST_BODY
   value: {{ .Values.gateway.largestBody | int64 | quote }}
+- name: MODELOPS_GATEWAY_MEMORY
+  valueFrom:
+    resourceFieldRef:
+      containerName: envoy
+      resource: limits.memory
 - name: MODELOPS_GATEWAY_TENANT_LIMIT
   value: {{ .Values.gateway.tenantRequestsPerMinute | int64 | quote }}
 - name: MODELOPS_GATEWAY_TLS_FOLDER

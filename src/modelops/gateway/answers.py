@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from modelops.gateway.typed import Json, metadata
+from modelops.gateway.typed import Json, extension, metadata
 
 CALLER: Final = "invalid_request_error"
 SERVER: Final = "server_error"
@@ -124,6 +124,13 @@ NO_REPLICA: Final = Refusal(
     "model_unavailable",
     RETRY_SECONDS,
 )
+OVERLOADED: Final = Refusal(
+    503,
+    "The gateway has no memory left for further requests. Try again soon.",
+    SERVER,
+    "gateway_overloaded",
+    RETRY_SECONDS,
+)
 SILENT: Final = Refusal(
     504, f"The model `{MODEL}` did not answer in time.", SERVER, "model_timeout", RETRY_SECONDS
 )
@@ -140,6 +147,7 @@ def mappers() -> list[Json]:
         _mapper(REQUEST_MALFORMED, {"and_filter": {"filters": [_status(400), _unread()]}}),
         _mapper(LIMITS_UNKNOWN, _flag("RLSE")),
         _mapper(MODEL_BUSY, _flag("UO")),
+        _mapper(OVERLOADED, _because("overload")),
         *(
             _mapper(refusal, _status(refusal.status))
             for refusal in (
@@ -178,6 +186,13 @@ def _status(code: int) -> Json:
 
 def _flag(name: str) -> Json:
     return {"response_flag_filter": {"flags": [name]}}
+
+
+def _because(details: str) -> Json:
+    """Return the filter for what Envoy itself gives as the reason of an answer."""
+    kind = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
+    said = extension("why", kind, expression=f"response.code_details == '{details}'")
+    return {"extension_filter": said}
 
 
 def _unread() -> Json:

@@ -6,11 +6,11 @@ from urllib.parse import quote
 from modelops.gateway import tracing
 from modelops.gateway.contention import limiter
 from modelops.gateway.listener import MANAGER, listener
+from modelops.gateway.overload import overload
 from modelops.gateway.snapshot import Front
 from modelops.gateway.typed import FILTERS, Json, extension, file_source, typed
 from modelops.gateway.usage import FORGOTTEN_SECONDS, SCOPE, buckets
 
-MOST_CONNECTIONS: Final = 50_000
 ENVOYS_OWN: Final = "/stats/prometheus?filter=" + quote(f"^([^{SCOPE[0]}]|{SCOPE[0]}[^{SCOPE[1]}])")
 """Where Envoy tells all but what `usage.py` has it count: such expressions know no `not`."""
 
@@ -29,7 +29,7 @@ def bootstrap(front: Front) -> Json:
         },
         "stats_eviction_interval": f"{FORGOTTEN_SECONDS}s",
         "stats_config": {"histogram_bucket_settings": buckets()},
-        "overload_manager": {"resource_monitors": [_connections()]},
+        "overload_manager": overload(front),
     }
 
 
@@ -39,15 +39,6 @@ def _collector(front: Front) -> list[Json]:
 
 def _address(address: str, port: int) -> Json:
     return {"socket_address": {"address": address, "port_value": port}}
-
-
-def _connections() -> Json:
-    kind = "envoy.extensions.resource_monitors.downstream_connections.v3"
-    return extension(
-        "envoy.resource_monitors.global_downstream_max_connections",
-        f"{kind}.DownstreamConnectionsConfig",
-        max_active_downstream_connections=MOST_CONNECTIONS,
-    )
 
 
 def _metrics(front: Front) -> Json:

@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     tenant_limit: int = Field(
         0, ge=0, description="Requests per minute of a tenant without an object; 0: no limit."
     )
+    memory: int = Field(0, ge=0, description="What Envoy may take; bytes, 0: all there is.")
     tls_folder: str = Field("", description="Where tls.crt and tls.key are; empty: no TLS.")
     collector: str = Field(
         "",
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
             open_on_failure=self.on_failure == "Open",
             largest_body=self.largest_body,
             tenant_limit=self.tenant_limit,
+            memory=self.memory,
             tls=Tls(self.tls_folder) if self.tls_folder else None,
             collector=self._collector,
         )

@@ -161,6 +161,7 @@ class Front:
     ``folder`` holds the files that Envoy reads; ``tenant_limit`` is the number of requests per
     minute of one tenant without an object (0: no limit). ``open_on_failure`` is whether requests
     pass that should be asked about while nobody answers.
+    ``memory`` is what Envoy may take (0: all that there is).
     """
 
     folder: str
@@ -176,5 +177,6 @@ class Front:
     upload_seconds: int = 120
     silent_seconds: int = 3600
     tenant_limit: int = 0
+    memory: int = 0
     tls: Tls | None = field(default=None)
     collector: Collector | None = field(default=None)

@@ -3,6 +3,7 @@
 import base64
 import struct
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,6 +11,7 @@ from e2e.clients.official import LANGUAGES, Json, use
 from gateway.conftest import model
 from gateway.engine import Engine
 from gateway.proxy import Gateway, until
+from gateway.test_limits import Pair, pods
 
 HELLO = {"model": "llama-8b", "messages": [{"role": "user", "content": "Hello"}]}
 USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
@@ -19,6 +21,13 @@ TOOL = {
 }
 
 pytestmark = pytest.mark.parametrize("language", LANGUAGES)
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory, fake: Engine) -> Iterator[Pair]:
+    """Gateway pods that count requests."""
+    with pods(tmp_path_factory.mktemp("limited"), fake, "Open") as running:
+        yield running
 
 
 def completion(**message: object) -> Json:
@@ -144,10 +153,11 @@ def refused(front: Gateway) -> int:
     return sum(front.stats(r"^http\.gateway\.downstream_rq_5xx$").values())
 
 
-def test_a_limit_is_told_with_its_end(front: Gateway, language: str) -> None:
+def test_a_limit_is_told_with_its_end(limited: Pair, language: str) -> None:
     """Requests beyond the limit are the client's RateLimitError with Retry-After."""
-    key, request = front.key("*", rpm=3), HELLO | {"answer": completion(content="x")}
-    got = [use("chat", language, front.url, key, request) for _ in range(4)]
+    key, request = limited.key(rpm=3), HELLO | {"answer": completion(content="x")}
+    url = limited.pods[0].envoy.url
+    got = [use("chat", language, url, key, request) for _ in range(4)]
     assert ["value" in one for one in got] == [True, True, True, False]
     error = got[-1]["error"]
     assert (error["kind"], error["code"]) == ("RateLimitError", "rate_limit_exceeded")

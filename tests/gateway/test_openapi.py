@@ -6,7 +6,9 @@ import pytest
 import schemathesis
 
 from docs.pages import ROOT
+from gateway.engine import Engine
 from gateway.proxy import Gateway
+from gateway.test_limits import pods
 from modelops.gateway import openapi
 from modelops.gateway.routes import PATHS
 
@@ -47,6 +49,22 @@ def test_every_path_that_is_passed_on_is_described() -> None:
     """No path is offered without a word, none is described that is not offered."""
     described = set(openapi.document()["paths"])
     assert described == {*PATHS, "/v1/models", "/v1/models/{model}", "/openapi.json"}
+
+
+def test_what_limits_tell_is_described(
+    tmp_path_factory: pytest.TempPathFactory, fake: Engine
+) -> None:
+    """Each header about a limit is one of the document's, on an answer and on a refusal."""
+    with pods(tmp_path_factory.mktemp("told"), fake, "Open") as running:
+        key = running.key("terse", rpm=1)
+        first, second = running.ask(key, 2)
+        assert (first.status_code, second.status_code) == (200, 429)
+    responses = openapi.document()["paths"]["/v1/chat/completions"]["post"]["responses"]
+    refused = openapi.document()["components"]["responses"]["Refused429"]
+    for answer, described in ((first, responses["200"]), (second, refused)):
+        told = {name for name in answer.headers if name.startswith(("x-ratelimit", "retry"))}
+        assert told
+        assert told <= described["headers"].keys()
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/v1/models", "/openapi.json"])

@@ -19,6 +19,18 @@ _NO_BODY: Final = {415, 502, 503, 504}
 """Statuses that only requests to models are answered with."""
 
 
+RATES: Final = {
+    f"x-ratelimit-{what}-{of}": f"{told} {of} per minute, where the caller has such a limit."
+    for of in ("requests", "tokens")
+    for what, told in (
+        ("limit", "The allowed number of"),
+        ("remaining", "What is left of the"),
+        ("reset", "The time, such as `12s`, until there are all"),
+    )
+}
+"""The headers that tell how a limit stands, as OpenAI names them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Offer:
     """A path that is passed on: what it is for, what its body holds, what comes back."""
@@ -105,7 +117,7 @@ def _passed_on(path: str, offer: Offer) -> Json:
         "responses": {
             "200": {
                 "description": "The engine's own answer, as it comes.",
-                "headers": _refer("headers", "x-request-id"),
+                "headers": _refer("headers", "x-request-id", *RATES),
                 "content": {kind: {"schema": _loose(kind)} for kind in offer.answers},
             },
             **_responses(_statuses(_REFUSALS) - {405}),
@@ -177,6 +189,7 @@ def _refused(status: int) -> Json:
     codes = ", ".join(sorted({f"`{refusal.code}`" for refusal in refusals}))
     named = {"x-request-id"}
     named |= {"retry-after"} if any(r.retry_seconds for r in refusals) else set()
+    named |= set(RATES) if status == HTTPStatus.TOO_MANY_REQUESTS else set()
     named |= {"allow"} if any(r.allow for r in refusals) else set()
     return {
         "description": f"{HTTPStatus(status).phrase}. The gateway's codes: {codes}.",
@@ -190,6 +203,7 @@ def _headers() -> Json:
     return {
         "x-request-id": {"description": "Name it when you ask for help.", "schema": text},
         "retry-after": {"description": "Seconds until a further try.", "schema": seconds},
+        **{name: {"description": told, "schema": text} for name, told in RATES.items()},
         "allow": {"description": "The method that this path takes.", "schema": text},
     }
 

@@ -102,7 +102,7 @@ def http2(gateway: Gateway) -> Iterator[Http2]:
         normalize_outbound_headers=False,
         validate_inbound_headers=False,
     )
-    with socket.create_connection(("127.0.0.1", gateway.front.port), 10) as opened:
+    with socket.create_connection(("127.0.0.1", gateway.front.port), 4) as opened:
         connection = Http2(opened, h2.connection.H2Connection(config))
         connection.state.initiate_connection()
         connection.flush()

@@ -20,7 +20,7 @@ TOOL = {
     "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}},
 }
 
-pytestmark = pytest.mark.parametrize("language", LANGUAGES)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("language", LANGUAGES)]
 
 
 @pytest.fixture(scope="module")

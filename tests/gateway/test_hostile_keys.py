@@ -162,6 +162,7 @@ def test_two_keys_are_no_key(front: Gateway) -> None:
             assert client.get("/v1/models", headers=headers).status_code == 401
 
 
+@pytest.mark.slow
 def test_a_key_ends_while_it_is_used(front: Gateway) -> None:
     """A key that was good, and is remembered as such, is refused soon after its end."""
     with front.client(front.key("*", seconds=1)) as client:

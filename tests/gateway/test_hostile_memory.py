@@ -17,6 +17,7 @@ from modelops.gateway.overload import HEAP_SHARE
 
 MIB = 2**20
 MEMORY = 192 * MIB
+ROOM = {"largest_body": 32 * MIB}
 STREAM = {"model": "llama-8b", "stream": True, "gated": True}
 
 
@@ -88,3 +89,30 @@ def test_over_http2_the_largest_requests_end_first(small: Gateway) -> None:
         until(lambda: any(small.stats(resets).values()), 10)
         assert taken(small) < 1
         until(lambda: answered(small), 20)
+
+
+def test_a_caller_that_does_not_read_holds_little(tmp_path: Path, fake: Engine) -> None:
+    """What an engine says to somebody who does not listen is left with the engine."""
+    with gateway(tmp_path, **ROOM) as served, served.client(served.key("*")) as client:
+        served.serve(models=(model("llama-8b", fake.port),))
+        until(lambda: client.get("/v1/models/llama-8b").status_code == 200, 5)
+        said = {"model": "llama-8b", "answer": "x" * 900_000}
+        deaf = [ask_and_not_read(served, said) for _ in range(50)]
+        try:
+            buffered = r"cluster.team.llama-8b.upstream_cx_rx_bytes_buffered"
+            until(lambda: sum(served.stats(buffered).values()) > 0, 10)
+            assert sum(served.stats(buffered).values()) < 50 * 2 * 256 * 1024
+            assert client.post("/v1/completions", json={"model": "llama-8b"}).status_code == 200
+        finally:
+            for one in deaf:
+                one.close()
+
+
+def ask_and_not_read(served: Gateway, body: dict[str, str]) -> socket.socket:
+    """Send a request on a connection that takes next to nothing."""
+    asked = socket.socket()
+    asked.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    asked.connect(("127.0.0.1", served.front.port))
+    text = json.dumps(body)
+    asked.sendall(f"{post(served)}Content-Length: {len(text)}\r\n\r\n{text}".encode())
+    return asked

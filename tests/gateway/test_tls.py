@@ -2,9 +2,11 @@
 
 import socket
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
+import pytest
 
 from gateway.certificates import mount
 from gateway.proxy import Gateway, gateway, until
@@ -48,3 +50,21 @@ def test_a_renewed_certificate_is_taken_up_without_a_restart(tmp_path: Path) -> 
         mount(secret, "second")
         until(lambda: trusted(served, secret / "tls.crt"), 5)
         assert greeted(served, secret / "tls.crt") == ("h2", "second")
+
+
+@pytest.mark.parametrize("begun", [b"", b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\n\r\n"])
+def test_a_handshake_that_does_not_come_is_not_waited_for(tmp_path: Path, begun: bytes) -> None:
+    """Who connects and does not speak TLS in time is hung up on; others get through meanwhile."""
+    secret, config = tmp_path / "tls", tmp_path / "config"
+    secret.mkdir()
+    config.mkdir()
+    mount(secret, "slow")
+    with (
+        gateway(config, Tls(str(secret))) as served,
+        socket.create_connection(("127.0.0.1", served.front.port), 20) as silent,
+    ):
+        silent.sendall(begun)
+        assert greeted(served, secret / "tls.crt") == ("h2", "slow")
+        with suppress(ConnectionResetError):
+            while silent.recv(65536):
+                pass

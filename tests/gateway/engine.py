@@ -32,6 +32,11 @@ class Engine:
         assert self.loop
         self.loop.call_soon_threadsafe(self.gate.put_nowait, None)
 
+    def hold(self) -> None:
+        """Forget releases that nobody has taken."""
+        while not self.gate.empty():
+            self.gate.get_nowait()
+
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Echo the body, or give the `answer` that it holds.
 

@@ -17,10 +17,14 @@ from modelops.gateway.limiter.shared import Shared, connect
 from modelops.gateway.meter import Meter
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.render import render
-from modelops.gateway.snapshot import Front, Snapshot, Tenant
+from modelops.gateway.snapshot import Endpoint, Front, Model, Snapshot, Tenant
 
-CHANGING = "revocation.json"
-"""The file that says who is contended."""
+CHANGING = ("revocation.json", "routes.json")
+"""The files that say who is contended."""
+
+
+def _model(endpoints: list[dict[str, Any]], **fields: Any) -> Model:
+    return Model(endpoints=tuple(Endpoint(**each) for each in endpoints), **fields)
 
 
 async def run(told: dict[str, Any]) -> None:
@@ -28,17 +32,19 @@ async def run(told: dict[str, Any]) -> None:
     metrics = Metrics.create()
     redis = connect(told["redis"]) if told["redis"] else None
     counts = Shared(redis, told["pod"], metrics.redis_up, open_=told["open"])
-    limiter = Limiter(counts, metrics.questions)
+    admin = f"http://127.0.0.1:{told['admin']}"
+    limiter = Limiter(counts, metrics.questions, admin)
     tenants = tuple(Tenant(**fields) for fields in told["tenants"])
-    snapshot = Snapshot(tenants=tenants, key_tokens=told["key_tokens"])
+    models = tuple(_model(**fields) for fields in told["models"])
+    snapshot = Snapshot(models=models, tenants=tenants, key_tokens=told["key_tokens"])
     limiter.follow(snapshot)
 
     def write() -> None:
         files = render(replace(snapshot, contended=limiter.contended), Front(told["folder"]))
-        publish(Path(told["folder"]), {CHANGING: files[CHANGING]}, {})
+        publish(Path(told["folder"]), {name: files[name] for name in CHANGING}, {})
 
     limiter.changed = write
-    meter = Meter(f"http://127.0.0.1:{told['admin']}", (limiter.spend,))
+    meter = Meter(admin, (limiter.spend,))
     await asyncio.gather(limiter.run(told["port"]), meter.run())
 
 

@@ -159,7 +159,7 @@ def test_a_pods_share_counts_once_a_minute() -> None:
 def test_limits_are_those_of_the_key_and_of_its_tenant() -> None:
     """A tenant's own words win over the default; a number that is none is no limit."""
     tenants = (Tenant("acme", requests_per_minute=1000), Tenant("free"))
-    book = Book.of(Snapshot(tenants=tenants), 30)
+    book = Book.of(Snapshot(tenants=tenants), 30, 0)
 
     def said(tenant: str, **claims: str) -> list[tuple[str, str, int, int]]:
         caller = Caller.read({"sub": tenant, "jti": "k", **claims})

@@ -1,5 +1,6 @@
 """Limits over two gateway pods: real Envoys, each with the process that it asks, and one Redis."""
 
+import asyncio
 import json
 import re
 import signal
@@ -7,9 +8,9 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import count, cycle
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ from gateway.engine import Engine
 from gateway.proxy import Gateway, free_ports, gateway, until
 from gateway.test_access import chat
 from modelops.gateway.keys import SigningKey
+from modelops.gateway.limiter.shared import ALIVE
 from modelops.gateway.snapshot import Tenant
+from plaintext import NO_TLS
 
 TENANTS = (
     Tenant("small", requests_per_minute=7),
@@ -85,7 +88,9 @@ class Pair:
     def forget(self) -> None:
         """Have a new minute begin for everybody."""
         with Redis.from_url(self.redis.url) as client:
-            client.flushall()
+            for name in client.keys("modelops:*"):
+                if name != ALIVE.encode():
+                    client.delete(name)
 
     def ask(self, key: str, times: int) -> list[httpx.Response]:
         """Ask by turns through each pod."""
@@ -100,6 +105,8 @@ def pods(folder: Path, engine: Engine, opened: str) -> Iterator[Pair]:
     with ExitStack() as stack:
         (folder / "redis").mkdir()
         store = stack.enter_context(redisd.server(folder / "redis"))
+        with Redis.from_url(store.url) as client:  # so that each knows of the other at once
+            client.zadd(ALIVE, dict.fromkeys("ab", 2**52))
         envoys = [_envoy(stack, folder / name, opened, signing, engine) for name in "ab"]
         made = [_pod(stack, envoy, store.url, opened) for envoy in envoys]
         yield Pair((made[0], made[1]), store, engine, count())
@@ -114,10 +121,13 @@ def _envoy(
     fields = {"limiter_port": free_ports(1)[0], "open_on_failure": opened == "Open"}
     envoy = stack.enter_context(gateway(folder, **fields))
     envoy.signing = signing
-    envoy.serve(models=(model("llama-8b", engine.port),), tenants=TENANTS,
-                public_keys=(signing.public,))  # fmt: skip
+    models = (
+        model("llama-8b", engine.port),
+        model("narrow", engine.port, capacity=6),
+    )
+    envoy.serve(models=models, tenants=TENANTS, public_keys=(signing.public,))
     with envoy.client(envoy.key("*")) as client:
-        until(lambda: len(client.get("/v1/models").json().get("data", [])) == 1, 5)
+        until(lambda: len(client.get("/v1/models").json().get("data", [])) == 2, 5)
     return envoy
 
 
@@ -129,6 +139,7 @@ def _pod(stack: ExitStack, envoy: Gateway, url: str, opened: str) -> Pod:
         "open": opened == "Open",
         "tenants": [asdict(t) for t in TENANTS],
         "key_tokens": KEY_TOKENS,
+        "models": [asdict(m) for m in envoy.snapshot.models],
         "admin": envoy.front.admin_port,
         "folder": envoy.front.folder,
     }
@@ -348,3 +359,126 @@ def until_answer(ask: Callable[[], httpx.Response], status: int) -> httpx.Respon
 
     until(asked, 20)
     return answers[-1]
+
+
+NARROW = {"model": "narrow", "messages": [], "held": True}
+"""A model that works on six at a time, so three through each pod."""
+
+
+async def _send(client: httpx.AsyncClient, key: str) -> httpx.Response:
+    bearer = {"Authorization": f"Bearer {key}"}
+    return await client.post("/v1/chat/completions", json=NARROW, headers=bearer)
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110  Envoy tells only when asked
+            await asyncio.sleep(0.02)
+
+
+def _count(envoy: Gateway, name: str) -> int:
+    return sum(envoy.stats(rf"^{re.escape(name)}$").values())
+
+
+def _at_the_model(envoy: Gateway) -> int:
+    return _count(envoy, "cluster.team.narrow.upstream_rq_active")
+
+
+def _waiting(envoy: Gateway) -> int:
+    return _count(envoy, "cluster.limiter.upstream_rq_active")
+
+
+@dataclass
+class Scene:
+    """What a story plays with: the first pod's Envoy, and the requests that were sent to it."""
+
+    pair: Pair
+    client: httpx.AsyncClient
+    sent: "list[asyncio.Task[httpx.Response]]" = field(default_factory=list)
+
+    @property
+    def envoy(self) -> Gateway:
+        """The Envoy that they were sent to."""
+        return self.pair.pods[0].envoy
+
+    def send(self) -> None:
+        """Send one more."""
+        self.sent.append(asyncio.create_task(_send(self.client, self.pair.key())))
+
+
+Story = Callable[[Scene], Awaitable[None]]
+
+
+def saturated(pair: Pair, story: Story) -> list[httpx.Response]:
+    """Play a story while three requests run at the model and one waits; return all answers."""
+
+    async def run() -> list[httpx.Response]:
+        envoy = pair.pods[0].envoy
+        pair.engine.hold()
+        async with httpx.AsyncClient(base_url=envoy.url, timeout=60, verify=NO_TLS) as client:
+            scene = Scene(pair, client)
+            for _ in range(3):
+                scene.send()
+            await _until(lambda: _at_the_model(envoy) == 3)
+            # Whatever comes before the gate is up passes, so it is asked until one has to wait.
+            while not _waiting(envoy):
+                scene.send()
+                await asyncio.sleep(0.3)
+            await story(scene)
+            while not all(task.done() for task in scene.sent):
+                pair.engine.release()
+                await asyncio.sleep(0.02)
+            return [task.result() for task in scene.sent]
+
+    return asyncio.run(run())
+
+
+def test_a_saturated_model_lets_no_more_in_than_it_can_take(pair: Pair) -> None:
+    """The others wait for one to end; beyond a number they are 429, and all is well after."""
+
+    async def story(scene: Scene) -> None:
+        most = _at_the_model(scene.envoy)
+        for _ in range(12):
+            scene.send()
+        await _until(lambda: any(task.done() for task in scene.sent))
+        await _until(lambda: _waiting(scene.envoy) == 8)
+        assert _at_the_model(scene.envoy) == most
+        for _ in range(most):
+            pair.engine.release()
+        await _until(lambda: _waiting(scene.envoy) == 5)
+        assert _at_the_model(scene.envoy) == 3
+
+    answers = saturated(pair, story)
+    refused = [a for a in answers if a.status_code == 429]
+    assert statuses(answers).keys() == {200, 429}
+    assert refused[0].json()["error"]["code"] == "model_busy"
+    assert int(refused[0].headers["retry-after"]) >= 1
+    until(lambda: not _at_the_model(pair.pods[0].envoy), 10)
+
+
+def test_who_waits_is_let_in_when_the_control_process_dies(pair: Pair) -> None:
+    """A request that is held does not hang: it passes, as is wanted when nobody counts."""
+
+    async def story(scene: Scene) -> None:
+        before = _at_the_model(scene.envoy)
+        pair.pods[0].stop()
+        try:
+            await _until(lambda: _at_the_model(scene.envoy) > before)
+        finally:
+            pair.pods[0].start()
+
+    assert statuses(saturated(pair, story)).keys() == {200}
+
+
+def test_a_caller_that_goes_gives_its_turn_away(pair: Pair) -> None:
+    """Who leaves while waiting takes no place of those behind."""
+
+    async def story(scene: Scene) -> None:
+        scene.send()
+        await _until(lambda: _waiting(scene.envoy) == 2)
+        gone = scene.sent.pop(-2)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        await _until(lambda: _waiting(scene.envoy) == 1)
+
+    assert statuses(saturated(pair, story)).keys() == {200}

@@ -44,6 +44,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   value: {{ include "modelops.gateway.metricsPort" . | quote }}
 - name: MODELOPS_GATEWAY_LIMITER_PORT
   value: {{ include "modelops.gateway.limiterPort" . | quote }}
+- name: MODELOPS_GATEWAY_REQUESTS_PER_REPLICA
+  value: {{ .Values.gateway.limits.requestsPerReplica | int64 | quote }}
 - name: MODELOPS_GATEWAY_ON_FAILURE
   value: {{ .Values.gateway.limits.onFailure | quote }}
 - name: MODELOPS_GATEWAY_REDIS_URL

@@ -5,8 +5,9 @@ import re
 import secrets
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import typer
 from kubernetes.aio.config import ConfigException
@@ -30,12 +31,18 @@ Namespace = Annotated[
 
 
 @app.command("create")
-def create(
+def create(  # noqa: PLR0913, PLR0917  as many as there are options
     tenant: Annotated[str, typer.Option(help="Who will use it: a team or a customer.")],
     models: Annotated[
         list[str], typer.Option(help="A model's name, or a beginning such as 'llama*'; repeat it.")
     ],
     rpm: Annotated[int | None, typer.Option(min=1, help="Requests per minute.")] = None,
+    tpm: Annotated[int | None, typer.Option(min=1, help="Tokens per minute, in and out.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Requests at a time.")] = None,
+    priority: Annotated[
+        Literal["high", "standard", "low"] | None,
+        typer.Option(help="Whose turn comes first at a busy model; else as its tenant's."),
+    ] = None,
     expires: Annotated[str, typer.Option(help="For how long: 30d, 12h or 90m.")] = "90d",
     namespace: Namespace = "modelops-system",
 ) -> None:
@@ -47,7 +54,8 @@ def create(
         if not is_grant(grant):
             message = f"{grant!r} names no model: {GRANT_HELP}"
             raise typer.BadParameter(message)
-    record = _record(tenant, models, rpm, _lifetime(expires))
+    named = _record(tenant, models, _lifetime(expires))
+    record = replace(named, rpm=rpm, tpm=tpm, parallel=concurrency, priority=priority)
     typer.echo(_with(namespace, lambda store: store.add(record)))
     sys.stderr.write(f"{record.id} of {tenant}, until {_day(record.expires)}. Keep it: this is the "
                      f"only time it is shown.\n")  # fmt: skip
@@ -90,7 +98,7 @@ def rotate(
         typer.echo(f"what {number} earlier signing keys signed is invalid")
 
 
-def _record(tenant: str, models: list[str], rpm: int | None, life: timedelta) -> KeyRecord:
+def _record(tenant: str, models: list[str], life: timedelta) -> KeyRecord:
     now = datetime.now(UTC)
     return KeyRecord(
         id=secrets.token_hex(8),
@@ -98,7 +106,6 @@ def _record(tenant: str, models: list[str], rpm: int | None, life: timedelta) ->
         models=tuple(models),
         created=int(now.timestamp()),
         expires=int((now + life).timestamp()),
-        rpm=rpm,
     )
 
 

@@ -98,7 +98,7 @@ LIMIT_REACHED: Final = Refusal(
 
 MODEL_BUSY: Final = Refusal(
     429,
-    f"The model `{MODEL}` has more requests than it can take now. Try again soon.",
+    "The model has more requests than it can take now. Try again soon.",
     "requests",
     "model_busy",
     RETRY_SECONDS,

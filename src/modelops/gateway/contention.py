@@ -16,6 +16,9 @@ DOMAIN: Final = "modelops"
 ANSWERED: Final = "envoy.filters.http.ratelimit"
 """Where the service's words stand in a request's dynamic metadata."""
 
+GATE: Final = ("modelops.gate", "on")
+"""Where a route's metadata says that a model behind it is saturated."""
+
 LEASE: Final = "lease"
 """The descriptor of a request that ends, and of what it held while it ran."""
 
@@ -42,6 +45,7 @@ def asker(front: Front) -> Json:
             _question(_required("key", *CLAIMS, "ask")),
             _question(_required("spent", *SHADOW)),
             _question(_marked()),
+            _question(_required("gate", *GATE, source="ROUTE_ENTRY")),
             _end(),
         ],
     )
@@ -63,18 +67,23 @@ def _end() -> Json:
     return {"actions": [lease], "apply_on_stream_done": True}
 
 
-def _required(name: str, *where: str) -> Json:
-    return _metadata(name, where, skip=False)
+def gated() -> Json:
+    """Return the fields of a route whose requests are all asked about."""
+    return {"metadata": {"filter_metadata": {GATE[0]: {GATE[1]: "1"}}}}
+
+
+def _required(name: str, *where: str, source: str = "DYNAMIC") -> Json:
+    return _metadata(name, where, source, skip=False)
 
 
 def _optional(name: str, *where: str) -> Json:
-    return _metadata(name, where, skip=True)
+    return _metadata(name, where, "DYNAMIC", skip=True)
 
 
-def _metadata(name: str, where: tuple[str, ...], *, skip: bool) -> Json:
+def _metadata(name: str, where: tuple[str, ...], source: str, *, skip: bool) -> Json:
     place = metadata(*where)
     key = {"key": place["filter"], "path": place["path"]}
-    found = {"descriptor_key": name, "metadata_key": key, "source": "DYNAMIC"}
+    found = {"descriptor_key": name, "metadata_key": key, "source": source}
     return {"metadata": {**found, "skip_if_absent": skip}}
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from joserfc import jwt
 from joserfc.jwk import ECKey
@@ -20,7 +20,8 @@ class KeyRecord:
     """One API key without its secret.
 
     ``rpm`` and ``tpm`` are requests and tokens per minute and ``parallel`` requests at a time;
-    None is no limit. ``created`` and ``expires`` are seconds since the epoch.
+    None is no limit. ``priority`` is None for that of its tenant. ``created`` and ``expires`` are
+    seconds since the epoch.
     """
 
     id: str
@@ -31,6 +32,7 @@ class KeyRecord:
     rpm: int | None = None
     tpm: int | None = None
     parallel: int | None = None
+    priority: Literal["high", "standard", "low"] | None = None
 
     @property
     def claims(self) -> dict[str, Any]:
@@ -48,6 +50,7 @@ class KeyRecord:
             "models": list(self.models),
             **limits,
             **ask,
+            **({"priority": self.priority} if self.priority else {}),
         }
 
     def expired(self, now: datetime) -> bool:

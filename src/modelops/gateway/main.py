@@ -37,7 +37,7 @@ async def run(settings: Settings) -> None:
     cluster = Cluster(server, plurals(EVERY_KIND), metrics.count_call)
     news = asyncio.Event()
     view = View.of(cluster, settings.system_namespace, settings.namespaces, news)
-    limiter = _limiter(settings, metrics)
+    limiter = _limiter(settings, metrics, admin)
     limiter.changed = news.set
     control = Control(
         view, settings.front, metrics, news, (limiter.follow,), lambda: limiter.contended
@@ -67,11 +67,13 @@ async def _together(*works: Coroutine[Any, Any, None]) -> None:
             group.create_task(work)
 
 
-def _limiter(settings: Settings, metrics: Metrics) -> Limiter:
+def _limiter(settings: Settings, metrics: Metrics, admin: str) -> Limiter:
     redis = connect(settings.redis_url) if settings.redis_url else None
     opened = settings.on_failure == "Open"
     counts = Shared(redis, socket.gethostname(), metrics.redis_up, open_=opened)
-    return Limiter(counts, metrics.questions, settings.tenant_limit)
+    return Limiter(
+        counts, metrics.questions, admin, settings.tenant_limit, settings.requests_per_replica
+    )
 
 
 def _asked(admin: str, path: str) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from modelops.api.base import GROUP
 from modelops.api.parts import SESSION_HEADER
+from modelops.gateway import capacity
 from modelops.gateway.keys import KeyRecord
 from modelops.gateway.snapshot import Endpoint, Model, Offer, Route, Snapshot, Target, Tenant
 from modelops.sync.holders import holders
@@ -63,6 +64,7 @@ def model(manifest: Mapping[str, Any]) -> Model:
         meta["name"],
         _created(meta),
         session_header=_session_header(manifest["spec"].get("routing") or {}),
+        capacity=capacity.said((manifest["spec"].get("runtime") or {}).get("args") or ()),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Final
 
-from modelops.gateway import affinity, answers, multipart, openapi
+from modelops.gateway import affinity, answers, contention, multipart, openapi
 from modelops.gateway.access import CLAIMS, MARK
 from modelops.gateway.answers import BODY, Refusal, direct
 from modelops.gateway.grants import covering
@@ -141,7 +141,8 @@ def _answered(offer: Offer) -> Json:
     if leads is None:
         return direct(answers.NO_REPLICA)
     action = {**leads, "timeout": "0s", "retry_policy": _retries(offer), **affinity.hashed(*models)}
-    return {"route": action, **affinity.asked(*models)}
+    gate = contention.gated() if offer.gated else {}
+    return {"route": action, **affinity.asked(*models), **gate}
 
 
 def _destination(offer: Offer) -> tuple[Json | None, tuple[Model, ...]]:

@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         "", description="Where requests are counted for all replicas; empty: each by itself."
     )
+    requests_per_replica: int = Field(
+        256, ge=0, description="Requests at a time of a replica that does not say; 0: any number."
+    )
     on_failure: Literal["Open", "Closed"] = Field(
         "Open", description="Whether requests pass while their limits cannot be looked up."
     )

@@ -1,7 +1,7 @@
 """What the gateway serves at one moment, and how it is set up: the input of its configuration."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from modelops.api.grants import granted
@@ -32,6 +32,10 @@ class Model:
     created: int = 0
     endpoints: tuple[Endpoint, ...] = ()
     session_header: str | None = None
+    capacity: int | None = None
+    """How many requests one replica works on at a time; None when nothing says so."""
+    gated: bool = False
+    """Whether its requests are asked about now, since it is saturated."""
 
     @property
     def cluster(self) -> str:
@@ -61,6 +65,8 @@ class Route:
     created: int = 0
     targets: tuple[Target, ...] = ()
     fallback: tuple[Model, ...] = ()
+    gated: bool = False
+    """Whether its requests are asked about now, since one of its models is saturated."""
 
     @property
     def address(self) -> tuple[str, str]:
@@ -103,11 +109,12 @@ class Tenant:
 class Contended:
     """About whose requests the gateway asks now, beside those with exact limits.
 
-    ``keys`` are ids and ``tenants`` names.
+    ``keys`` are ids, ``tenants`` names and ``models`` clusters.
     """
 
     keys: frozenset[str] = frozenset()
     tenants: frozenset[str] = frozenset()
+    models: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +139,14 @@ class Snapshot:
     @property
     def offers(self) -> tuple[Offer, ...]:
         """What clients can name, in the order of the names."""
-        return tuple(sorted((*self.models, *self.routes), key=lambda o: o.served_name))
+        named = sorted((*self.models, *self.routes), key=lambda o: o.served_name)
+        busy = self.contended.models
+        return tuple(replace(o, gated=True) if _led_to(o) & busy else o for o in named)
+
+
+def _led_to(offer: Offer) -> set[str]:
+    models = (offer,) if isinstance(offer, Model) else offer.models
+    return {model.cluster for model in models}
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from modelops.gateway.answers import LIMIT_REACHED
+from modelops.gateway.answers import LIMIT_REACHED, MODEL_BUSY
 from modelops.gateway.limiter.ledger import Standing, Taken
 
 SCOPES: Final = {"key": "API key", "tenant": "tenant"}
@@ -28,8 +28,12 @@ def headers(taken: Taken) -> dict[str, str]:
     refused = taken.refused_by
     if refused is None:
         return told
-    kind = {"content-type": "application/json", "x-should-retry": "true"}
-    return told | kind | {"retry-after": str(seconds(refused.resets))}
+    return told | refusal(seconds(refused.resets))
+
+
+def refusal(after: int) -> dict[str, str]:
+    """Return the headers of every refusal; seconds."""
+    return {"content-type": "application/json", "retry-after": str(after)}
 
 
 def _told(standings: Iterable[Standing]) -> Iterator[tuple[str, str]]:
@@ -49,13 +53,16 @@ def body(refused: Standing) -> str:
         f"The {SCOPES[limit.scope]}'s limit of {limit.most} {WHATS[limit.what]} is reached. "
         f"{advice}"
     )
-    error = {
-        "message": message,
-        "type": TYPES[limit.what],
-        "param": None,
-        "code": LIMIT_REACHED.code,
-    }
-    return json.dumps({"error": error})
+    return _error(message, TYPES[limit.what], LIMIT_REACHED.code)
+
+
+def busy() -> str:
+    """Return the answer to a request that got no place at a saturated model."""
+    return _error(MODEL_BUSY.message, MODEL_BUSY.type, MODEL_BUSY.code)
+
+
+def _error(message: str, kind: str, code: str | None) -> str:
+    return json.dumps({"error": {"message": message, "type": kind, "param": None, "code": code}})
 
 
 def seconds(milliseconds: int) -> int:

@@ -1,11 +1,13 @@
 """Of whom a request is, and which limits it stands under (pure)."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
+from modelops.gateway.limiter.queue import WEIGHTS
 from modelops.gateway.quota import share
-from modelops.gateway.snapshot import Contended, Snapshot, Tenant
+from modelops.gateway.snapshot import Contended, Model, Snapshot, Tenant
 
 What = Literal["requests", "tokens", "parallel"]
 Scope = Literal["key", "tenant"]
@@ -66,11 +68,30 @@ class Book:
     default: int = 0
     key_tokens: Mapping[str, int] = field(default_factory=dict)
     """Tokens per minute of keys that have such a limit."""
+    models: Mapping[str, Model] = field(default_factory=dict)
+    """By their clusters."""
+    replica: int = 0
+    """Requests that a replica works on at a time where nothing else says so; 0: any number."""
 
     @classmethod
-    def of(cls, snapshot: Snapshot, default: int) -> Self:
+    def of(cls, snapshot: Snapshot, default: int, replica: int) -> Self:
         """Return the book of what the platform says now."""
-        return cls({t.name: t for t in snapshot.tenants}, default, snapshot.key_tokens)
+        tenants = {t.name: t for t in snapshot.tenants}
+        models = {m.cluster: m for m in snapshot.models}
+        return cls(tenants, default, snapshot.key_tokens, models, replica)
+
+    def room(self, cluster: str, pods: int) -> int:
+        """Return how many requests of a model may run at one of these pods; 0: any number."""
+        model = self.models.get(cluster)
+        if not model or not model.endpoints:
+            return 0
+        return math.ceil((model.capacity or self.replica) * len(model.endpoints) / max(1, pods))
+
+    def weight(self, caller: Caller) -> int:
+        """Return the weight of a caller's priority: the key's own, else its tenant's."""
+        known = self.tenants.get(caller.tenant)
+        own = WEIGHTS.get(caller.priority.lower())
+        return own or WEIGHTS[known.priority.lower() if known else "standard"]
 
     @property
     def counts_tokens(self) -> bool:

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 from uuid import uuid4
@@ -14,14 +15,21 @@ import grpc.aio
 from envoy.config.core.v3.base_pb2 import HeaderValue
 from envoy.service.ratelimit.v3.rls_pb2 import RateLimitRequest, RateLimitResponse
 from google.protobuf.struct_pb2 import Struct
+from httpx2 import AsyncClient
 from prometheus_client import Counter
 
+from modelops.gateway import loads
+from modelops.gateway.answers import MODEL_BUSY
 from modelops.gateway.contention import LEASE
 from modelops.gateway.counters import Series
 from modelops.gateway.limiter import answers
+from modelops.gateway.limiter.gate import LOST_READINGS
+from modelops.gateway.limiter.gates import Gates, gate_of
 from modelops.gateway.limiter.ledger import LEASE_MS, Taken
 from modelops.gateway.limiter.limits import Book, Caller, Limit, contended
+from modelops.gateway.limiter.queue import Ticket
 from modelops.gateway.limiter.shared import Away, Shared
+from modelops.gateway.meter import SHARE
 from modelops.gateway.snapshot import Contended, Snapshot
 
 SERVICE: Final = "envoy.service.ratelimit.v3.RateLimitService"
@@ -30,8 +38,17 @@ OVER: Final = RateLimitResponse.OVER_LIMIT
 
 TOKENS: Final = ("input_tokens", "output_tokens")
 WATCH_SECONDS: Final = 0.5
+"""Time between two readings, at least; with many models they cost Envoy time."""
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a request has while it runs: places under limits, and one at a saturated model."""
+
+    addresses: tuple[str, ...] = ()
+    cluster: str | None = None
 
 
 @dataclass(slots=True)
@@ -40,16 +57,24 @@ class Limiter:
 
     counts: Shared
     decisions: Counter
+    admin: str
+    """The URL of Envoy's admin port."""
     default: int = 0
     """Requests per minute of a tenant without an object; 0 is no limit."""
+    replica: int = 0
+    """Requests at a time of a replica that does not say how many it takes; 0 is any number."""
     changed: Callable[[], None] = lambda: None
     """Called when others are contended than were."""
     contended: Contended = field(default_factory=Contended)
     unspent: dict[Limit, int] = field(default_factory=dict)
     """Tokens that Redis does not know of yet."""
     book: Book = field(default_factory=lambda: Book({}))
-    held: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """The leases of requests that run, and the addresses of the limits that they count under."""
+    gates: Gates = field(default_factory=Gates)
+    pods: int = 1
+    held: dict[str, Held] = field(default_factory=dict)
+    """By the leases of requests that run."""
+    idle: int = 0
+    """Readings in which Envoy had no request at all."""
     ending: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def answer(self, request: RateLimitRequest, context: Any) -> RateLimitResponse:
@@ -58,23 +83,43 @@ class Limiter:
         if LEASE in told:
             await self._end(told[LEASE])
             return RateLimitResponse(overall_code=OK)
-        limits, lease = self.book.limits(Caller.read(told)), uuid4().hex
+        caller, lease = Caller.read(told), uuid4().hex
+        limits = self.book.limits(caller)
         try:
             taken = await self.counts.take(limits, lease)
         except Away:
             self.decisions.labels("away").inc()
             await context.abort(grpc.StatusCode.UNAVAILABLE, "Redis does not answer")
-        self._tell(taken)
-        held = tuple(limit.address for limit in limits if limit.what == "parallel")
-        if not (taken.passes and held):
+        if taken.refused_by:
+            self.decisions.labels(taken.refused_by.limit.what).inc()
             return _response(taken)
-        self.held[lease] = held
-        context.add_done_callback(partial(self._heard, lease))
-        return _response(taken, lease)
+        addresses = tuple(limit.address for limit in limits if limit.what == "parallel")
+        cluster = gate_of(told.get("destination_cluster", ""))
+        ticket = Ticket(lease, caller.tenant, self.book.weight(caller))
+        return await self._let_in(taken, ticket, Held(addresses, cluster), context)
+
+    async def _let_in(
+        self, taken: Taken, ticket: Ticket, held: Held, context: Any
+    ) -> RateLimitResponse:
+        """Wait for a place at the model; whoever gets none gives all others back."""
+        gated, passes = held.cluster in self.gates.turnstiles, False
+        try:
+            passes = await self.gates.enter(held.cluster or "", ticket)
+        finally:
+            if not passes:
+                await self.counts.release(held.addresses, ticket.lease)
+        self.decisions.labels("passed" if passes else "busy").inc()
+        if not passes:
+            return _busy()
+        if not (gated or held.addresses):
+            return _response(taken)
+        self.held[ticket.lease] = held
+        context.add_done_callback(partial(self._heard, ticket.lease))
+        return _response(taken, ticket.lease)
 
     def follow(self, snapshot: Snapshot) -> None:
         """Decide by what the platform says now."""
-        self.book = Book.of(snapshot, self.default)
+        self.book = Book.of(snapshot, self.default, self.replica)
 
     def spend(self, added: Mapping[Series, int]) -> None:
         """Count tokens that requests have used."""
@@ -84,19 +129,37 @@ class Limiter:
                     self.unspent[limit] = self.unspent.get(limit, 0) + count
 
     async def watch(self) -> None:
-        """Tell Redis what was spent, and hear whose tokens are used up, until cancelled."""
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            if self.book.counts_tokens or self.contended != Contended():
-                spent, self.unspent = self.unspent, {}
-                now = contended(await self.counts.add(spent))
+        """Follow who has used up tokens, and which models are saturated, until cancelled."""
+        async with AsyncClient(base_url=self.admin, trust_env=False) as envoy:
+            took = 0.0
+            while True:
+                await asyncio.sleep(max(WATCH_SECONDS, SHARE * took))
+                started = time.monotonic()
+                await self._measure(envoy)
+                took = time.monotonic() - started
+                spent = contended(await self._spent())
+                now = replace(spent, models=self.gates.busy)
                 if now != self.contended:
                     self.contended = now
                     self.changed()
 
-    def _tell(self, taken: Taken) -> None:
-        refused = taken.refused_by
-        self.decisions.labels(refused.limit.what if refused else "passed").inc()
+    async def _spent(self) -> frozenset[str]:
+        """Tell Redis what was spent; return the limits that are used up."""
+        if not self.book.counts_tokens and self.contended == Contended():
+            return frozenset()
+        unspent, self.unspent = self.unspent, {}
+        return await self.counts.add(unspent)
+
+    async def _measure(self, envoy: AsyncClient) -> None:
+        """Read how many requests Envoy has at each model."""
+        active = await loads.read(envoy)
+        if active is None:
+            return
+        self.gates.measure(active, lambda cluster: self.book.room(cluster, self.pods))
+        self.idle = 0 if any(active.values()) else self.idle + 1
+        if self.idle >= LOST_READINGS:
+            for lease in tuple(self.held):
+                await self._end(lease)
 
     def _heard(self, lease: str, context: Any) -> None:
         """End a request whose caller went away before Envoy heard the answer."""
@@ -105,7 +168,9 @@ class Limiter:
             task.add_done_callback(self.ending.discard)
 
     async def _end(self, lease: str) -> None:
-        await self.counts.release(self.held.pop(lease, ()), lease)
+        held = self.held.pop(lease, Held())
+        self.gates.leave(held.cluster or "", lease)
+        await self.counts.release(held.addresses, lease)
 
     async def run(self, port: int) -> None:
         """Answer until cancelled."""
@@ -116,8 +181,9 @@ class Limiter:
     async def renew(self) -> None:
         """Keep what runs alive until cancelled, so that it counts until it ends."""
         while True:
+            self.pods = await self.counts.pods()
+            await self.counts.renew({lease: held.addresses for lease, held in self.held.items()})
             await asyncio.sleep(LEASE_MS / 1000 / 4)
-            await self.counts.renew(dict(self.held))
 
     @asynccontextmanager
     async def serve(self, port: int) -> AsyncIterator[int]:
@@ -152,6 +218,14 @@ def _response(taken: Taken, lease: str = "") -> RateLimitResponse:
         dynamic_metadata=words,
         raw_body=answers.body(refused).encode() if refused else b"",
         response_headers_to_add=_headers(answers.headers(taken)),
+    )
+
+
+def _busy() -> RateLimitResponse:
+    return RateLimitResponse(
+        overall_code=OVER,
+        raw_body=answers.busy().encode(),
+        response_headers_to_add=_headers(answers.refusal(MODEL_BUSY.retry_seconds or 1)),
     )
 
 

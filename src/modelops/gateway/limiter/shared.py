@@ -35,6 +35,19 @@ ADDITION: Final = (SCRIPTS / "add.lua").read_text()
 SPENT: Final = "modelops:spent"
 """Where Redis keeps the addresses of limits that are used up, with their ends."""
 
+ALIVE: Final = "modelops:pods"
+ALIVE_MS: Final = 15_000
+"""A pod that has not said that it lives for so long has gone."""
+
+PODS: Final = """
+local time = redis.call("TIME")
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call("ZADD", KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
+redis.call("ZREMRANGEBYSCORE", KEYS[1], "-inf", now)
+redis.call("PEXPIRE", KEYS[1], ARGV[2])
+return redis.call("ZCARD", KEYS[1])
+"""
+
 RELEASE: Final = """
 for _, address in ipairs(KEYS) do
   redis.call("ZREM", address, ARGV[1])
@@ -84,6 +97,7 @@ class Shared:
     up: Gauge
     open_: bool = True
     own: Ledger = field(default_factory=Ledger)
+    _pods: int = 1
     _again: float = 0.0
     _down: bool = False
 
@@ -114,6 +128,13 @@ class Shared:
         if answer is None:
             return self.own.add(amounts, _now())
         return frozenset(address.decode() for address in answer)
+
+    async def pods(self) -> int:
+        """Say that this pod lives, and return how many do; as many as before without Redis."""
+        with suppress(Away):
+            found = await self._run(PODS, [ALIVE], self.pod, ALIVE_MS)
+            self._pods = found or self._pods
+        return self._pods
 
     async def release(self, addresses: Sequence[str], lease: str) -> None:
         """Let a request end; doing so twice changes nothing."""

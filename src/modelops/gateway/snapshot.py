@@ -139,9 +139,14 @@ class Snapshot:
     @property
     def offers(self) -> tuple[Offer, ...]:
         """What clients can name, in the order of the names."""
-        named = sorted((*self.models, *self.routes), key=lambda o: o.served_name)
+        whole: tuple[Offer, ...] = (*self.models, *self.routes)
+        named = sorted(whole, key=lambda o: o.served_name)
         busy = self.contended.models
-        return tuple(replace(o, gated=True) if _led_to(o) & busy else o for o in named)
+        return tuple(_gated(o) if _led_to(o) & busy else o for o in named)
+
+
+def _gated(offer: Offer) -> Offer:
+    return replace(offer, gated=True)
 
 
 def _led_to(offer: Offer) -> set[str]:

@@ -16,8 +16,8 @@ JSON_READER: Final = "json_to_metadata"
 
 
 def multipart() -> Json:
-    """Return the filter; it does nothing but on routes that ask it."""
-    return scripted(MULTIPART, "multipart")
+    """Return the filter; it is off but on routes that ask it, which the path alone tells."""
+    return {**scripted(MULTIPART, "multipart"), "disabled": True}
 
 
 def read() -> Json:

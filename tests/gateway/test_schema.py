@@ -3,12 +3,10 @@
 `--cases` says how many for each operation; the same number always gives the same requests.
 """
 
-import json
 import socket
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 import requests
@@ -17,6 +15,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 
+from e2e.bench.record import Figure, record
 from gateway.engine import Engine
 from gateway.proxy import Gateway
 from gateway.raw import BODY, LENGTH, exchange, post, status
@@ -52,12 +51,16 @@ class Trial:
             suppress_health_check=list(HealthCheck),
         )
 
-    def record(self, path: Path) -> None:
-        """Write down what came of it."""
-        errors = sum(n for name, n in self.counts.items() if name.rpartition(" ")[2][0] == "5")
-        told = {"cases": self.counts.total(), "server_errors": errors, "answers": self.counts}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(told, indent=1, sort_keys=True) + "\n")
+    def figures(self) -> list[Figure]:
+        """Return how many requests there were, and how many were answered 5xx."""
+        statuses: Counter[str] = Counter()
+        for name, number in self.counts.items():
+            statuses[name.rpartition(" ")[2]] += number
+        errors = sum(number for status, number in statuses.items() if status[0] == "5")
+        return [
+            Figure("gateway_schema_cases", statuses.total(), "requests", dict(statuses)),
+            Figure("gateway_schema_server_errors", errors, "answers"),
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +68,8 @@ def trial(request: pytest.FixtureRequest) -> Iterator[Trial]:
     """The trial, which is written down at the end when that is wanted."""
     made = Trial(request.config.getoption("--cases"))
     yield made
-    if path := request.config.getoption("--record"):
-        made.record(path)
+    if request.config.getoption("--record"):
+        record("gateway-schema", made.figures())
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])

@@ -54,6 +54,10 @@ bench-schema: install ## Ask the gateway 12,500 things that its OpenAPI document
 bench-prefix: install ## Measure prefix-aware routing beside least requests, on two vLLM engines
 	$(PY) -m e2e.bench.prefix
 
+.PHONY: bench-overload
+bench-overload: install ## Measure what a model still does when it is asked for three times too much
+	$(PY) -m e2e.bench.overload
+
 .PHONY: lock
 lock: ## Resolve the pinned, hashed requirements anew
 	.venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header \

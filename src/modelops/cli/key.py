@@ -21,6 +21,9 @@ from modelops.gateway.keystore import KeyStore, UnknownKey
 from modelops.gateway.observed import Standing
 
 UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
+COLUMNS: Final = (
+    "Models", "RPM", "TPM", "Concurrency", "Priority", "Created", "Expires", "State"
+)  # fmt: skip
 TENANT: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 Result = TypeVar("Result")
 
@@ -46,7 +49,10 @@ def create(  # noqa: PLR0913, PLR0917  as many as there are options
     expires: Annotated[str, typer.Option(help="For how long: 30d, 12h or 90m.")] = "90d",
     namespace: Namespace = "modelops-system",
 ) -> None:
-    """Print a new API key. It is shown once and kept nowhere."""
+    """Print a new API key. It is shown once and kept nowhere.
+
+    Example: modelops key create --tenant acme --models 'llama*' --rpm 60 --tpm 100000 --expires 30d
+    """
     if not TENANT.fullmatch(tenant):
         message = f"{tenant!r} is no tenant: lower-case letters, digits and '-', at most 63"
         raise typer.BadParameter(message)
@@ -66,11 +72,12 @@ def show(namespace: Namespace = "modelops-system") -> None:
     """List the API keys, without the keys themselves."""
     now = datetime.now(UTC)
     whole = (Column(name, no_wrap=True) for name in ("Id", "Tenant"))
-    rest = ("Models", "RPM", "Created", "Expires", "State")
+    rest = (Column(name, overflow="fold") for name in COLUMNS)
     table = Table(*whole, *rest, box=None, pad_edge=False)
     for standing in _with(namespace, lambda store: store.list()):
         table.add_row(*_row(standing, now))
-    Console(soft_wrap=True).print(table)
+    # What is piped to another program stands on one line each, however long.
+    Console(soft_wrap=True, width=None if sys.stdout.isatty() else 1000).print(table)
 
 
 @app.command("revoke")
@@ -81,6 +88,13 @@ def revoke(
     """Have every gateway refuse an API key, within two seconds and for good."""
     _with(namespace, lambda store: store.revoke(identity))
     typer.echo(f"{identity} is revoked")
+
+
+@app.command("prune")
+def prune(namespace: Namespace = "modelops-system") -> None:
+    """Forget the API keys that have expired, revoked ones too. All others stay."""
+    number = _with(namespace, lambda store: store.prune(datetime.now(UTC)))
+    typer.echo(f"{number} expired keys are forgotten")
 
 
 @app.command("rotate")
@@ -120,11 +134,12 @@ def _lifetime(text: str) -> timedelta:
 def _row(standing: Standing, now: datetime) -> tuple[str, ...]:
     record = standing.record
     if record is None:
-        return standing.id, "", "", "", "", "", "Unreadable, refused"
+        return standing.id, *[""] * len(COLUMNS), "Unreadable, refused"
     state = "Revoked" if standing.revoked else "Expired" if record.expired(now) else "Valid"
-    limit = "" if record.rpm is None else str(record.rpm)
+    limits = (record.rpm, record.tpm, record.parallel, record.priority)
+    told = ("" if limit is None else str(limit) for limit in limits)
     times = (_day(record.created), _day(record.expires))
-    return record.id, record.tenant, " ".join(record.models), limit, *times, state
+    return record.id, record.tenant, " ".join(record.models), *told, *times, state
 
 
 def _day(seconds: int) -> str:

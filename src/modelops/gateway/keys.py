@@ -4,15 +4,18 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from joserfc import jwt
+from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
+from pydantic import Field, TypeAdapter
 
 from modelops.gateway.quota import exact
 from modelops.gateway.snapshot import AUDIENCE, ISSUER
 
 ALGORITHM: Final = "ES256"
+Limit = Annotated[int | None, Field(ge=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +31,10 @@ class KeyRecord:
     tenant: str
     models: tuple[str, ...]
     created: int
-    expires: int
-    rpm: int | None = None
-    tpm: int | None = None
-    parallel: int | None = None
+    expires: Annotated[int, Field(ge=0, lt=2**40)]
+    rpm: Limit = None
+    tpm: Limit = None
+    parallel: Limit = None
     priority: Literal["high", "standard", "low"] | None = None
 
     @property
@@ -64,12 +67,7 @@ class KeyRecord:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the record that a text holds; raises ValueError when it holds none."""
-        try:
-            fields = json.loads(text)
-            return cls(**{**fields, "models": tuple(fields["models"])})
-        except (TypeError, KeyError) as error:
-            message = f"not the record of an API key: {error}"
-            raise ValueError(message) from error
+        return TypeAdapter(cls).validate_json(text, strict=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,3 +110,20 @@ class SigningKey:
         """Return the API key itself, which is told once and kept nowhere."""
         header = {"alg": ALGORITHM, "kid": self.id}
         return jwt.encode(header, record.claims, self.jwk, algorithms=[ALGORITHM])
+
+
+def verifying(text: str) -> Mapping[str, Any]:
+    """Return the public JWK of ours that a text holds; raises ValueError when it holds none.
+
+    Envoy refuses a list of keys as a whole, so that one that it cannot take costs all others.
+    """
+    try:
+        found = ECKey.import_key(json.loads(text))
+        fits = found.curve_name == "P-256" and found.kid is not None and not found.is_private
+    except (JoseError, TypeError, KeyError, AttributeError) as error:
+        message = f"not a public key: {error}"
+        raise ValueError(message) from error
+    if not fits:
+        message = "not a public key on P-256 with a kid"
+        raise ValueError(message)
+    return {**found.as_dict(private=False), "alg": ALGORITHM, "use": "sig"}

@@ -9,6 +9,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from modelops.cluster import Cluster, Conflict, NotFound
@@ -19,6 +20,8 @@ from modelops.sync.observed import Ref
 SECRET: Final = "modelops-signing-key"  # noqa: S105  the name of the Secret
 FIELD: Final = "key.json"
 MANAGER: Final = "modelops-cli"
+GRACE: Final = timedelta(minutes=5)
+"""Clocks differ, and a revoked key must never come back to life."""
 
 
 class UnknownKey(LookupError):
@@ -82,6 +85,18 @@ class KeyStore:
         data = {**(before.get("data") or {}), "revoked": "true"}
         await self.cluster.replace({**before, "data": data})
 
+    async def prune(self, now: datetime) -> int:
+        """Forget the keys that ended long enough ago that no gateway takes them; return how many.
+
+        A record that cannot be read stays: it keeps its key refused.
+        """
+        listed = await self.cluster.list("v1", "ConfigMap", self.namespace, API_KEY)
+        ended = [item for item in listed if _ended(standing(item), now - GRACE)]
+        for item in ended:
+            with suppress(NotFound):  # someone else was first
+                await self.cluster.delete(Ref.of(item), item["metadata"]["uid"])
+        return len(ended)
+
     async def _read(self) -> SigningKey:
         found = await self.cluster.get(Ref("v1", "Secret", self.namespace, SECRET))
         return SigningKey.parse(b64decode(found["data"][FIELD]).decode())
@@ -111,6 +126,10 @@ class KeyStore:
             "metadata": {"name": name, "namespace": self.namespace, "labels": dict(labels)},
             "data": dict(data),
         }
+
+
+def _ended(known: Standing, now: datetime) -> bool:
+    return known.record is not None and known.record.expired(now)
 
 
 def _name(identity: str) -> str:

@@ -1,6 +1,5 @@
 """From the cluster's objects to a snapshot (pure)."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,7 +8,7 @@ from typing import Any, Final
 from modelops.api.base import GROUP
 from modelops.api.parts import SESSION_HEADER
 from modelops.gateway import capacity
-from modelops.gateway.keys import KeyRecord
+from modelops.gateway.keys import KeyRecord, verifying
 from modelops.gateway.snapshot import Endpoint, Model, Offer, Route, Snapshot, Target, Tenant
 from modelops.sync.holders import holders
 
@@ -130,16 +129,17 @@ def standing(manifest: Mapping[str, Any]) -> Standing:
         record = KeyRecord.parse(data.get("record", ""))
     except ValueError:
         return Standing(identity, None, revoked=True)
+    if record.id != identity:  # one key's record must not speak for another's
+        return Standing(identity, None, revoked=True)
     return Standing(identity, record, revoked="revoked" in data)
 
 
 def public_key(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the public JWK of a ConfigMap; None when it holds none."""
     try:
-        jwk = json.loads((manifest.get("data") or {}).get("jwk", ""))
+        return verifying((manifest.get("data") or {}).get("jwk", ""))
     except ValueError:
         return None
-    return jwk if isinstance(jwk, dict) and "d" not in jwk else None
 
 
 @dataclass(frozen=True, slots=True)

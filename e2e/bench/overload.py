@@ -67,7 +67,7 @@ def gateway(folder: Path, *, gated: bool) -> Iterator[tuple[str, str]]:
     publish(folder, render(Snapshot((capable,), public_keys=(signing.public,)), front), {})
     told = {
         "port": limiter, "redis": "", "pod": "one", "open": True, "tenants": [], "key_tokens": {},
-        "models": [asdict(capable)], "admin": admin, "folder": str(folder),
+        "models": [asdict(capable)], "routes": [], "admin": admin, "folder": str(folder),
     }  # fmt: skip
     envoy = [_envoy(), "-c", str(folder / BOOTSTRAP), "--concurrency", "1"]
     with ExitStack() as stack:

@@ -91,9 +91,7 @@ def test_it_serves_without_redis(served: Space, urls: list[str]) -> None:
     kube.run("delete", "pod", "-n", SYSTEM_NAMESPACE, "-l", REDIS_PODS, "--wait=false")
     assert {ask(url, key, max_tokens=1).status_code for url in urls * 5} == {200}
     kube.run("rollout", "status", "-n", SYSTEM_NAMESPACE, "deployment/modelops-redis")
-    served.until(
-        lambda: together(served, urls), 60, lambda: "the pods do not count together again"
-    )
+    served.until(lambda: together(served, urls), 60, lambda: "the pods do not count together again")
 
 
 def together(served: Space, urls: list[str]) -> bool:

@@ -1,7 +1,7 @@
 """A process that answers an Envoy about limits, without a cluster: what runs beside it in a pod.
 
 Its argument is JSON: the limiter's port, Redis' URL or nothing, the pod's name, whether it is open,
-tenants, tokens of keys, and Envoy's admin port and folder.
+tenants, models, routes, tokens of keys, and Envoy's admin port and folder.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from modelops.gateway.limiter.shared import Shared, connect
 from modelops.gateway.meter import Meter
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.render import render
-from modelops.gateway.snapshot import Endpoint, Front, Model, Snapshot, Tenant
+from modelops.gateway.snapshot import Endpoint, Front, Model, Route, Snapshot, Target, Tenant
 
 CHANGING = ("revocation.json", "routes.json")
 """The files that say who is contended."""
@@ -25,6 +25,11 @@ CHANGING = ("revocation.json", "routes.json")
 
 def _model(endpoints: list[dict[str, Any]], **fields: Any) -> Model:
     return Model(endpoints=tuple(Endpoint(**each) for each in endpoints), **fields)
+
+
+def _route(targets: list[dict[str, Any]], fallback: list[dict[str, Any]], **fields: Any) -> Route:
+    chosen = tuple(Target(_model(**each["model"]), each["weight"]) for each in targets)
+    return Route(targets=chosen, fallback=tuple(_model(**each) for each in fallback), **fields)
 
 
 async def run(told: dict[str, Any]) -> None:
@@ -36,7 +41,8 @@ async def run(told: dict[str, Any]) -> None:
     limiter = Limiter(counts, metrics.questions, admin)
     tenants = tuple(Tenant(**fields) for fields in told["tenants"])
     models = tuple(_model(**fields) for fields in told["models"])
-    snapshot = Snapshot(models=models, tenants=tenants, key_tokens=told["key_tokens"])
+    routes = tuple(_route(**fields) for fields in told["routes"])
+    snapshot = Snapshot(models, routes, tenants, key_tokens=told["key_tokens"])
     limiter.follow(snapshot)
 
     def write() -> None:

@@ -26,7 +26,7 @@ from gateway.proxy import Gateway, free_ports, gateway, until
 from gateway.test_access import chat
 from modelops.gateway.keys import SigningKey
 from modelops.gateway.limiter.shared import ALIVE
-from modelops.gateway.snapshot import Tenant
+from modelops.gateway.snapshot import Route, Target, Tenant
 from plaintext import NO_TLS
 
 TENANTS = (
@@ -121,13 +121,17 @@ def _envoy(
     fields = {"limiter_port": free_ports(1)[0], "open_on_failure": opened == "Open"}
     envoy = stack.enter_context(gateway(folder, **fields))
     envoy.signing = signing
-    models = (
-        model("llama-8b", engine.port),
-        model("narrow", engine.port, capacity=6),
+    wide, narrow = model("llama-8b", engine.port), model("narrow", engine.port, capacity=6)
+    mostly = (Target(narrow, 100_000), Target(wide, 1))
+    routes = (
+        Route("alias", "team", "alias", 1, (Target(narrow),)),
+        Route("group", "team", "group", 1, mostly),
+        Route("chain", "team", "chain", 1, (Target(narrow),), (wide,)),
     )
-    envoy.serve(models=models, tenants=TENANTS, public_keys=(signing.public,))
+    keys = (signing.public,)
+    envoy.serve(models=(wide, narrow), routes=routes, tenants=TENANTS, public_keys=keys)
     with envoy.client(envoy.key("*")) as client:
-        until(lambda: len(client.get("/v1/models").json().get("data", [])) == 2, 5)
+        until(lambda: len(client.get("/v1/models").json().get("data", [])) == 5, 5)
     return envoy
 
 
@@ -140,6 +144,7 @@ def _pod(stack: ExitStack, envoy: Gateway, url: str, opened: str) -> Pod:
         "tenants": [asdict(t) for t in TENANTS],
         "key_tokens": KEY_TOKENS,
         "models": [asdict(m) for m in envoy.snapshot.models],
+        "routes": [asdict(r) for r in envoy.snapshot.routes],
         "admin": envoy.front.admin_port,
         "folder": envoy.front.folder,
     }
@@ -365,9 +370,10 @@ NARROW = {"model": "narrow", "messages": [], "held": True}
 """A model that works on six at a time, so three through each pod."""
 
 
-async def _send(client: httpx.AsyncClient, key: str) -> httpx.Response:
+async def _send(client: httpx.AsyncClient, key: str, name: str) -> httpx.Response:
     bearer = {"Authorization": f"Bearer {key}"}
-    return await client.post("/v1/chat/completions", json=NARROW, headers=bearer)
+    body = NARROW | {"model": name}
+    return await client.post("/v1/chat/completions", json=body, headers=bearer)
 
 
 async def _until(holds: Callable[[], bool]) -> None:
@@ -401,9 +407,9 @@ class Scene:
         """The Envoy that they were sent to."""
         return self.pair.pods[0].envoy
 
-    def send(self) -> None:
-        """Send one more."""
-        self.sent.append(asyncio.create_task(_send(self.client, self.pair.key())))
+    def send(self, name: str = "narrow") -> None:
+        """Send one more, to a model or a route to it."""
+        self.sent.append(asyncio.create_task(_send(self.client, self.pair.key(), name)))
 
 
 Story = Callable[[Scene], Awaitable[None]]
@@ -480,5 +486,17 @@ def test_a_caller_that_goes_gives_its_turn_away(pair: Pair) -> None:
         gone.cancel()
         await asyncio.gather(gone, return_exceptions=True)
         await _until(lambda: _waiting(scene.envoy) == 1)
+
+    assert statuses(saturated(pair, story)).keys() == {200}
+
+
+def test_no_other_name_leads_around_the_gate(pair: Pair) -> None:
+    """Requests by an alias, a group or a chain wait for the saturated model as its own do."""
+
+    async def story(scene: Scene) -> None:
+        for number, name in enumerate(("alias", "group", "chain"), 2):
+            scene.send(name)
+            await _until(lambda number=number: _waiting(scene.envoy) == number)
+        assert await asyncio.to_thread(lambda: chat(scene.envoy, pair.key()).status_code) == 200
 
     assert statuses(saturated(pair, story)).keys() == {200}

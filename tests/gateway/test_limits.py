@@ -26,7 +26,7 @@ from gateway.proxy import Gateway, free_ports, gateway, until
 from gateway.test_access import chat
 from modelops.gateway.keys import SigningKey
 from modelops.gateway.limiter.shared import ALIVE
-from modelops.gateway.snapshot import Route, Target, Tenant
+from modelops.gateway.snapshot import Contended, Route, Target, Tenant
 from plaintext import NO_TLS
 
 TENANTS = (
@@ -500,3 +500,38 @@ def test_no_other_name_leads_around_the_gate(pair: Pair) -> None:
         assert await asyncio.to_thread(lambda: chat(scene.envoy, pair.key()).status_code) == 200
 
     assert statuses(saturated(pair, story)).keys() == {200}
+
+
+@pytest.mark.parametrize(
+    ("contended", "default", "asked"),
+    [
+        (Contended(), 0, [False, False, False]),
+        (Contended(keys=frozenset({"known"})), 0, [True, False, False]),
+        (Contended(tenants=frozenset({"spender"})), 0, [False, True, False]),
+        (Contended(frozenset({"known"}), frozenset({"spender"})), 0, [True, True, False]),
+        (Contended(), 60, [True, True, True]),
+    ],
+    ids=["nobody", "key", "tenant", "both", "everybody"],
+)
+def test_the_contended_are_asked_about_and_no_others(
+    front: Gateway, contended: Contended, default: int, asked: list[bool]
+) -> None:
+    """Keys and tenants that used their tokens up are, and all when the default limit is small."""
+    record = front.record("*")
+    callers = [replace(record, id="known"), replace(record, tenant="spender"), record]
+    keys = [front.signing.sign(caller) for caller in callers]
+    before = front.front
+    front.front = replace(before, tenant_limit=default)
+    try:
+        front.serve(contended=contended)
+        until(lambda: [_questioned(front, key) for key in keys] == asked, 10)
+    finally:
+        front.front = before
+        front.serve(contended=Contended())
+
+
+def _questioned(front: Gateway, key: str) -> bool:
+    """Tell whether Envoy asks about a request of this key; nobody answers it here."""
+    before = sum(front.stats(r"llama-8b\.ratelimit\.error$").values())
+    assert chat(front, key).status_code == 200
+    return sum(front.stats(r"llama-8b\.ratelimit\.error$").values()) > before

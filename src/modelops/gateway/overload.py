@@ -7,8 +7,8 @@ from modelops.gateway.typed import Json, extension
 
 MOST_CONNECTIONS: Final = 50_000
 HEAP: Final = "envoy.resource_monitors.fixed_heap"
-HEAP_SHARE: Final = 0.85
-"""Of the container's memory; the rest is what is no heap."""
+HEAP_SHARE: Final = 0.75
+"""Of the container's memory; the rest is what is no heap, and what arrives between two looks."""
 
 _MONITORS: Final = "envoy.extensions.resource_monitors"
 
@@ -21,16 +21,16 @@ def overload(front: Front) -> Json:
     if not front.memory:
         return {"resource_monitors": [_connections()]}
     return {
-        "refresh_interval": "0.1s",
+        "refresh_interval": "0.05s",
         "buffer_factory_config": {"minimum_account_to_track_power_of_two": 20},
         "resource_monitors": [_connections(), _heap(front.memory)],
         "actions": [
-            _action("shrink_heap", {"threshold": {"value": 0.8}}),
+            _action("shrink_heap", {"threshold": {"value": 0.85}}),
             _action(
                 "reset_high_memory_stream",
-                {"scaled": {"scaling_threshold": 0.8, "saturation_threshold": 0.95}},
+                {"scaled": {"scaling_threshold": 0.85, "saturation_threshold": 0.95}},
             ),
-            _action("stop_accepting_requests", {"threshold": {"value": 0.97}}),
+            _action("stop_accepting_requests", {"threshold": {"value": 0.92}}),
         ],
     }
 

@@ -16,7 +16,8 @@ import httpx
 
 from modelops.gateway.files import publish, published
 from modelops.gateway.keys import KeyRecord, SigningKey
-from modelops.gateway.render import BOOTSTRAP, render
+from modelops.gateway.render import BOOTSTRAP, clusters, render
+from modelops.gateway.retired import Retired
 from modelops.gateway.snapshot import Front, Snapshot, Tls
 from plaintext import NO_TLS
 
@@ -58,6 +59,7 @@ class Gateway:
     signing: SigningKey
     snapshot: Snapshot = field(default_factory=Snapshot)
     _ids: Iterator[int] = field(default_factory=count)
+    _retired: Retired = field(default_factory=Retired)
 
     @property
     def url(self) -> str:
@@ -65,11 +67,14 @@ class Gateway:
         scheme = "https" if self.front.tls else "http"
         return f"{scheme}://127.0.0.1:{self.front.port}"
 
-    def serve(self, **changes: Any) -> None:
-        """Publish a changed snapshot, as the control process does."""
+    def serve(self, **changes: Any) -> set[str]:
+        """Publish a changed snapshot, as the control process does; return the files that differ."""
         self.snapshot = replace(self.snapshot, **changes)
         folder = Path(self.front.folder)
-        publish(folder, render(self.snapshot, self.front), published(folder))
+        retired = self._retired.beside(clusters(self.snapshot), time.monotonic())
+        before, files = published(folder), render(self.snapshot, self.front, retired)
+        publish(folder, files, before)
+        return {name for name, text in files.items() if before.get(name) != text}
 
     def record(
         self, *models: str, seconds: int = 600, tenant: str = "acme", **fields: Any

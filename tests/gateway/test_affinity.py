@@ -35,8 +35,9 @@ class Fleet:
         """Have these replicas serve, and wait until Envoy knows."""
         stamp = str(self.front.stats("cluster_manager.cds.update_success"))
         ports = [r.port for r in replicas]
-        self.front.serve(models=(model("sticky", *ports, session_header=SESSION, **fields),))
-        until(lambda: str(self.front.stats("cluster_manager.cds.update_success")) != stamp, 5)
+        served = model("sticky", *ports, session_header=SESSION, **fields)
+        if "clusters.json" in self.front.serve(models=(served,)):
+            until(lambda: str(self.front.stats("cluster_manager.cds.update_success")) != stamp, 5)
         until(lambda: self.client.get("/v1/models/sticky").status_code == 200, 5)
 
     def ask(self, body: Json, path: str = "chat/completions", **headers: str) -> int:

@@ -75,7 +75,7 @@ def test_models_and_replicas_are_followed(tmp_path: Path) -> None:
         await stage.server.have(replicas("chat", one=True, two=True))
         await stage.until(lambda files: "two.example" in files[name])
         del stage.server.objects[next(a for a in stage.server.objects if a[1] == "textmodels")]
-        await stage.until(lambda files: "team.chat" not in files[name])
+        await stage.until(lambda files: "team.chat" not in files["routes.json"])
 
     play(tmp_path, story)
 
@@ -98,7 +98,7 @@ def test_routes_and_tenants_are_followed(tmp_path: Path) -> None:
         assert '"elsewhere"' not in published(tmp_path)[routes]
         gone = next(a for a in stage.server.objects if a[1] == "modelroutes")
         del stage.server.objects[gone]
-        await stage.until(lambda files: chain not in files["clusters.json"])
+        await stage.until(lambda files: chain not in files[routes])
 
     play(tmp_path, story)
 

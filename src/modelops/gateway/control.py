@@ -18,7 +18,8 @@ from modelops.gateway import observed
 from modelops.gateway.files import publish, published
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.observed import Found, Slice, Standing, Wish
-from modelops.gateway.render import render
+from modelops.gateway.render import clusters, render
+from modelops.gateway.retired import Retired
 from modelops.gateway.snapshot import Contended, Front, Model, Snapshot, Tenant
 from modelops.reflector import Kept, Reflector
 
@@ -119,6 +120,7 @@ class Control:
     """Who else wants to know each snapshot."""
     contended: Callable[[], Contended] = Contended
     _files: dict[str, str] | None = field(default=None, init=False)
+    _retired: Retired = field(default_factory=Retired, init=False)
 
     async def run(self) -> None:
         """Follow the cluster and publish until cancelled."""
@@ -146,7 +148,8 @@ class Control:
         folder = Path(self.front.folder)
         try:
             before = published(folder) if self._files is None else self._files
-            files = render(snapshot, self.front)
+            retired = self._retired.beside(clusters(snapshot), started)
+            files = render(snapshot, self.front, retired)
             written = publish(folder, files, before)
         except OSError as error:
             log.error("Envoy's files cannot be written to %s, trying again: %s", folder, error)  # noqa: TRY400  the cause is the file system's

@@ -1,7 +1,7 @@
 """From a snapshot to all the files that Envoy reads."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from modelops.gateway import access
@@ -17,14 +17,16 @@ BOOTSTRAP: Final = "bootstrap.json"
 _FILTER: Final = "envoy.config.core.v3.TypedExtensionConfig"
 
 
-def render(snapshot: Snapshot, front: Front) -> dict[str, str]:
+def render(snapshot: Snapshot, front: Front, retired: Iterable[Json] = ()) -> dict[str, str]:
     """Return the files by name, in the order in which they are written.
 
     What is referred to comes before what refers to it; the bootstrap is last, so that Envoy
-    starts when all is there. Equal inputs give equal texts.
+    starts when all is there. Equal inputs give equal texts. ``retired`` are clusters of earlier
+    configurations that stay for a while.
     """
+    found = (*clusters(snapshot).values(), *retired)
     contents = {
-        "clusters.json": discovery(_clusters(snapshot)),
+        "clusters.json": discovery(sorted(found, key=lambda made: str(made["name"]))),
         "verifier.json": _filter("verifier", access.verifier(snapshot, front)),
         "revocation.json": _filter("revocation", access.revocation(snapshot, front)),
         "limits.json": _filter("limits", access.limits(snapshot, front)),
@@ -35,13 +37,14 @@ def render(snapshot: Snapshot, front: Front) -> dict[str, str]:
     return {name: _text(content) for name, content in contents.items()}
 
 
-def _clusters(snapshot: Snapshot) -> list[Json]:
+def clusters(snapshot: Snapshot) -> dict[str, Json]:
+    """Return all clusters that a snapshot needs, by name."""
     routed = (model for route in snapshot.routes for model in route.models)
     models = {model.cluster: model for model in (*snapshot.models, *routed)}
     chained = {m.cluster for route in snapshot.routes if route.fallback for m in route.models}
     alone = (cluster(m, chained=name in chained) for name, m in models.items())
     grouped = (chain for route in snapshot.routes for chain in chains(route))
-    return sorted((*alone, *grouped), key=lambda made: str(made["name"]))
+    return {str(made["name"]): made for made in (*alone, *grouped)}
 
 
 def _certificate(front: Front) -> dict[str, Any]:

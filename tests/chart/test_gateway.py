@@ -220,3 +220,28 @@ def test_redis_is_restricted_and_without_rights(helm: Helm) -> None:
     assert template["spec"]["automountServiceAccountToken"] is False
     (container,) = template["spec"]["containers"]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+ISSUED = (
+    "--set=gateway.tlsSecret=cert",
+    "--set=gateway.certificate.issuerRef.kind=ClusterIssuer",
+    "--set=gateway.certificate.issuerRef.name=ours",
+)
+
+
+def test_cert_manager_makes_the_secret_that_is_mounted(helm: Helm) -> None:
+    """The Certificate fills the Secret that Envoy reads, for the Service's names or for others."""
+    made = one(helm.objects(*ISSUED), "Certificate", NAME)["spec"]
+    (mounted,) = [v for v in pod(helm, *ISSUED)["spec"]["volumes"] if v["name"] == "tls"]
+    assert made["secretName"] == mounted["secret"]["secretName"]
+    assert made["issuerRef"] == {"kind": "ClusterIssuer", "name": "ours"}
+    assert {NAME, f"{NAME}.{NAMESPACE}.svc.cluster.local"} <= set(made["dnsNames"])
+    named = helm.objects(*ISSUED, "--set=gateway.certificate.dnsNames={models.example.com}")
+    assert one(named, "Certificate", NAME)["spec"]["dnsNames"] == ["models.example.com"]
+
+
+def test_a_certificate_is_made_only_when_it_is_asked_for(helm: Helm) -> None:
+    """A Secret of one's own, or a gateway that is not there, has no Certificate."""
+    off = (*ISSUED, "--set=gateway.enabled=false")
+    for options in (("--set=gateway.tlsSecret=cert",), off):
+        assert not of_kind(helm.objects(*options), "Certificate")

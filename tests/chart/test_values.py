@@ -38,6 +38,8 @@ REFUSED = {
     "watchNamespaces[0]=Team_A": "'Team_A' does not match pattern",
     "crds.install=maybe": "got string, want boolean",
     "serviceAccount.create=false": "name the account that exists in serviceAccount.name",
+    "gateway.certificate.issuerRef.name=ours": "name one in gateway.tlsSecret",
+    "gateway.certificate.issuerRef.kind=Issuer": "properties 'name' required",
     "metrics.podMonitor.create=true": "must be one of 'Auto', 'Always', 'Never'",
     "fullnameOverride=-x": "'-x' does not match pattern",
 }

@@ -13,6 +13,9 @@
 {{- fail (printf "operator.env sets %s, which the chart sets: use the chart's value for it" .name) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.gateway.certificate.issuerRef (not .Values.gateway.tlsSecret) -}}
+{{- fail "gateway.certificate has an issuer, but no Secret to put the certificate into: name one in gateway.tlsSecret" -}}
+{{- end -}}
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
 {{- fail "serviceAccount.create is false: name the account that exists in serviceAccount.name" -}}
 {{- end -}}

@@ -133,6 +133,18 @@ def test_a_revoked_key_is_refused_at_once(front: Gateway) -> None:
     assert chat(front, other).status_code == 200
 
 
+def test_a_long_deny_list_refuses_those_on_it_and_no_other(front: Gateway) -> None:
+    """Among 10,000 revoked keys one more is refused as soon, and a valid one still passes."""
+    record, other = front.record("*"), front.key("*")
+    key = front.signing.sign(record)
+    many = frozenset(f"{number:016x}" for number in range(10_000))
+    front.serve(revoked=many)
+    assert chat(front, key).status_code == 200
+    front.serve(revoked=many | {record.id})
+    until(lambda: chat(front, key).status_code == 401, 10)
+    assert chat(front, other).status_code == 200
+
+
 def test_signing_keys_rotate_without_a_gap(front: Gateway) -> None:
     """Two signing keys are valid side by side; one that is taken away is valid no more."""
     old, new = front.signing, SigningKey.generate()

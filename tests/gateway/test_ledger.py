@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import Gauge
 from redis import Redis
+from redis.asyncio import Redis as PatientRedis
 
 from gateway import redisd
 from modelops.gateway.limiter import answers
 from modelops.gateway.limiter.ledger import LEASE_MS, WINDOW_MS, Ledger, Taken
 from modelops.gateway.limiter.limits import Book, Caller, Limit
-from modelops.gateway.limiter.shared import Shared, connect
+from modelops.gateway.limiter.shared import Shared
 from modelops.gateway.quota import EXACT, share
 from modelops.gateway.snapshot import Snapshot, Tenant
 
@@ -59,7 +60,7 @@ def test_redis_counts_as_memory_does(
 
     async def story() -> None:
         ledger, pods = Ledger(), {}
-        async with connect(store.url) as redis:
+        async with PatientRedis.from_url(store.url) as redis:
             await redis.flushall()
             for limits, pod, lease, ends in steps:
                 shared = pods.setdefault(pod, Shared(redis, pod, Gauge("up", "", registry=None)))
@@ -83,7 +84,7 @@ def test_redis_adds_tokens_as_memory_does(
 
     async def story() -> None:
         ledger = Ledger()
-        async with connect(store.url) as redis:
+        async with PatientRedis.from_url(store.url) as redis:
             await redis.flushall()
             shared = Shared(redis, "pod", Gauge("up", "", registry=None))
             for step in steps:
@@ -98,7 +99,7 @@ def test_everything_in_redis_ends_by_itself(store: redisd.Server) -> None:
 
     async def story() -> None:
         limits = [Limit("requests", "key", "k", 1000, 50), Limit("parallel", "key", "k", 5)]
-        async with connect(store.url) as redis:
+        async with PatientRedis.from_url(store.url) as redis:
             await redis.flushall()
             shared = Shared(redis, "pod", Gauge("up", "", registry=None))
             await shared.take(limits, "lease")

@@ -70,7 +70,8 @@ local function sift(handle, text, sent, hide, began)
     local event = text:sub(from, last)
     local usage = event:match('"usage"%s*:%s*(%b{})')
     if usage then tell(handle, usage, began) end
-    if not (usage and hide and sent == 0 and event:find('"choices"%s*:%s*%[%s*%]')) then
+    local small = sent == 0 and #event <= MOST_HELD
+    if not (usage and hide and small and event:find('"choices"%s*:%s*%[%s*%]')) then
       passed[#passed + 1] = event:sub(sent + 1)
     end
     from, sent = last + 1, 0

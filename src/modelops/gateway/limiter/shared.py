@@ -1,6 +1,7 @@
 """Counts in Redis for all gateway pods together; by itself while Redis does not answer."""
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -100,6 +101,10 @@ class Shared:
     _pods: int = 1
     _again: float = 0.0
     _down: bool = False
+
+    def __post_init__(self) -> None:
+        if self.redis is None:
+            self.up.set(math.nan)
 
     async def take(self, limits: Sequence[Limit], lease: str) -> Taken:
         """Count one request under all of its limits, or under none when one is used up.

@@ -26,9 +26,9 @@ EXPIRED = KeyRecord("k0", "acme", ("*",), 1, 2, rpm=5000)
 class Stage:
     """A control process in front of a fake API server."""
 
-    def __init__(self, folder: Path) -> None:
-        """Write into that folder."""
-        self.server = WatchedApiServer()
+    def __init__(self, folder: Path, server: WatchedApiServer | None = None) -> None:
+        """Write into that folder what that server has, or one that is empty."""
+        self.server = server or WatchedApiServer()
         self.folder = folder
         cluster = Cluster(self.server, plurals(EVERY_KIND))
         self.store = KeyStore(cluster, SYSTEM)
@@ -131,6 +131,29 @@ def test_the_last_files_stay_while_the_api_server_is_away(tmp_path: Path) -> Non
         await stage.until(lambda files: '"other"' in files["routes.json"])
 
     play(tmp_path, story)
+
+
+def test_two_control_processes_on_one_folder_agree(tmp_path: Path) -> None:
+    """One that has not gone yet and its successor write whole files, and the same in the end."""
+
+    async def story(stage: Stage) -> None:
+        second = Stage(tmp_path, stage.server)
+        working = asyncio.create_task(second.control.run())
+        try:
+            await stage.server.have(text_model("chat"), replicas("chat", one=True))
+            await stage.until(lambda files: "one.example" in files.get("clusters.json", ""))
+            for host in ("two", "three", "four"):
+                await stage.server.have(replicas("chat", **{host: True}))
+                await stage.until(lambda files, h=host: f"{h}.example" in files["clusters.json"])
+                assert all(json.loads(text) for text in published(tmp_path).values())
+            await stage.until(lambda files: "three.example" not in files["clusters.json"])
+            assert not working.done()
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+    play(tmp_path, story)
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_version_that_is_too_old_is_no_end(tmp_path: Path) -> None:

@@ -1,14 +1,15 @@
 """The gateway as the chart installs it."""
 
 import ast
+import json
 from typing import Any
 
 import pytest
 
-from chart.helm import NAMESPACE, ROOT, Helm, Manifest, of_kind, one
+from chart.helm import NAMESPACE, ROOT, Helm, HelmError, Manifest, of_kind, one
 from modelops.api.kinds import KINDS
 from modelops.gateway.settings import Settings
-from modelops.gateway.snapshot import Collector
+from modelops.gateway.snapshot import Collector, Issuer
 from podsecurity import violations
 
 NAME = "modelops-gateway"
@@ -92,6 +93,46 @@ def test_every_setting_has_its_variable(helm: Helm, monkeypatch: pytest.MonkeyPa
     assert read.largest_body == 33_554_433
     assert read.front.collector == Collector("otel.ns", 4318, 0.5)
     assert read.system_namespace == NAMESPACE
+
+
+ISSUERS = [
+    {"name": "corp", "issuer": "https://login.example", "audiences": ["m"], "caSecret": "ca"},
+    {
+        "name": "cluster",
+        "issuer": "https://kubernetes.default.svc",
+        "audiences": ["m"],
+        "inCluster": True,
+        "tenantClaim": "kubernetes.io/namespace",
+        "tenantPrefix": "",
+        "models": ["llama*"],
+    },
+]
+
+
+def test_issuers_arrive_as_they_were_written(helm: Helm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control process, and not Envoy, gets the issuers and the certificates to ask them by."""
+    option = f"--set-json=gateway.oidc={json.dumps(ISSUERS)}"
+    corp, cluster = settings(helm, monkeypatch, option).front.issuers
+    assert corp == Issuer("corp", "https://login.example", ("m",), ca_file="/oidc/corp/ca.crt")
+    assert (cluster.prefix, cluster.models, cluster.in_cluster) == ("", ("llama*",), True)
+    mounts = {
+        name: {m["mountPath"] for m in c["volumeMounts"]}
+        for name, c in containers(helm, option).items()
+    }
+    assert corp.ca_file
+    assert corp.ca_file.rpartition("/")[0] in mounts["control"] - mounts["envoy"]
+    assert violations(pod(helm, option)) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"issuer": "http://login.example"}, {"audiences": []}, {"name": "Corp"}, {"secret": "x"}],
+)
+def test_an_issuer_that_cannot_be_trusted_is_refused(helm: Helm, wrong: dict[str, Any]) -> None:
+    """The chart refuses plain HTTP, tokens for everybody, and words that it does not know."""
+    option = f"--set-json=gateway.oidc={json.dumps([ISSUERS[0] | wrong])}"
+    with pytest.raises(HelmError, match="oidc"):
+        helm.text(option)
 
 
 def test_the_defaults_of_the_chart_are_those_of_the_code(

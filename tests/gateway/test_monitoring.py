@@ -53,6 +53,7 @@ def exposed(front: Gateway) -> set[str]:
     metrics = Metrics.create()
     metrics.count_usage({Series(n, "a", "k", "m", CHATS): 1 for n in ("requests", "input_tokens")})
     metrics.count_call("list", "textmodels", 200)
+    metrics.issuer_read.labels("corp").set_to_current_time()
     own = {name for name, _ in (*samples(registry), *samples(metrics.registry))}
     return own | {*envoy}
 

@@ -72,6 +72,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   value: {{ .Values.gateway.openTelemetry.collector | quote }}
 - name: MODELOPS_GATEWAY_TRACED_PERCENT
   value: {{ .Values.gateway.openTelemetry.tracedPercent | toString | quote }}
+- name: MODELOPS_GATEWAY_OIDC
+  value: {{ .Values.gateway.oidc | toJson | quote }}
 - name: MODELOPS_GATEWAY_LOG_LEVEL
   value: {{ .Values.gateway.logLevel | quote }}
 {{- end }}

@@ -5,8 +5,8 @@ leaves open streams alone.
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from modelops.gateway.quota import exact, share
 from modelops.gateway.snapshot import AUDIENCE, Contended, Front, Snapshot
@@ -18,6 +18,9 @@ LIMIT: Final = f"{FILTERS}.local_ratelimit.v3.LocalRateLimit"
 
 CLAIMS: Final = ("envoy.filters.http.jwt_authn", "key")
 """Where a verified key's claims stand in the request's dynamic metadata."""
+
+FOREIGN: Final = "foreign"
+"""Where in that namespace the claims of another issuer's token stand."""
 
 KEY_ID: Final = "modelops.key"
 """The name of the key's id among the request's filter state."""
@@ -51,22 +54,38 @@ MOST_CALLERS: Final = 100_000
 
 
 def verifier(snapshot: Snapshot, front: Front) -> Json:
-    """Return the filter that lets only requests with a valid API key pass."""
-    keys = list(snapshot.public_keys) or [NOBODY]
-    provider = {
-        "issuer": front.issuer,
-        "audiences": [AUDIENCE],
-        "local_jwks": {"inline_string": json.dumps({"keys": keys})},
+    """Return the filter that lets only requests with a valid API key or foreign token pass."""
+    keys = snapshot.public_keys or (NOBODY,)
+    own = {"keys": _provider(front.issuer, (AUDIENCE,), keys, CLAIMS[1])}
+    others = {
+        f"issuer-{i.name}": _provider(i.url, i.audiences, told, FOREIGN)
+        for i in front.issuers
+        if (told := snapshot.issuer_keys.get(i.name))
+    }
+    providers = own | others
+    # Ours comes first, and nothing else is looked at when it fits.
+    each = [{"provider_name": name} for name in providers]
+    needed = {"requires_any": {"requirements": each}} if others else each[0]
+    # CONNECT has no path and so no prefix: it would pass, and have its body read, unseen.
+    everything = [{"prefix": "/"}, {"connect_matcher": {}}]
+    rules = [{"match": match, "requires": needed} for match in everything]
+    return typed(JWT, providers=providers, rules=rules)
+
+
+def _provider(
+    issuer: str, audiences: Sequence[str], keys: Sequence[Mapping[str, Any]], place: str
+) -> Json:
+    """Return whose tokens are taken, and where in the metadata their claims are put."""
+    return {
+        "issuer": issuer,
+        "audiences": list(audiences),
+        "local_jwks": {"inline_string": json.dumps({"keys": list(keys)})},
         "from_headers": [{"name": "authorization", "value_prefix": "Bearer "}],
-        "payload_in_metadata": CLAIMS[1],
+        "payload_in_metadata": place,
         "require_expiration": True,
         "clock_skew_seconds": CLOCK_SKEW_SECONDS,
         "jwt_cache_config": {"jwt_cache_size": 1000, "jwt_max_token_size": LARGEST_TOKEN},
     }
-    # CONNECT has no path and so no prefix: it would pass, and have its body read, unseen.
-    everything = [{"prefix": "/"}, {"connect_matcher": {}}]
-    rules = [{"match": match, "requires": {"provider_name": "keys"}} for match in everything]
-    return typed(JWT, providers={"keys": provider}, rules=rules)
 
 
 def revocation(snapshot: Snapshot, front: Front) -> Json:

@@ -18,6 +18,7 @@ from modelops.gateway import observed
 from modelops.gateway.files import publish, published
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.observed import Found, Slice, Standing, Wish
+from modelops.gateway.oidc import Keys
 from modelops.gateway.render import clusters, render
 from modelops.gateway.retired import Retired
 from modelops.gateway.snapshot import Contended, Front, Model, Snapshot, Tenant
@@ -119,6 +120,7 @@ class Control:
     listeners: Sequence[Callable[[Snapshot], None]] = ()
     """Who else wants to know each snapshot."""
     contended: Callable[[], Contended] = Contended
+    issuer_keys: Callable[[], Mapping[str, Keys]] = dict
     _files: dict[str, str] | None = field(default=None, init=False)
     _retired: Retired = field(default_factory=Retired, init=False)
 
@@ -142,7 +144,8 @@ class Control:
         """Write what has changed; return whether that could be done."""
         started = time.monotonic()
         seen = self.view.snapshot(datetime.now(UTC))
-        snapshot = replace(seen, contended=self.contended())
+        told = dict(self.issuer_keys())
+        snapshot = replace(seen, contended=self.contended(), issuer_keys=told)
         for listener in self.listeners:
             listener(snapshot)
         folder = Path(self.front.folder)

@@ -8,6 +8,7 @@ from modelops.gateway.access import CLAIMS, KEY_ID, MARK, TENANT
 from modelops.gateway.affinity import affinity
 from modelops.gateway.answers import BODY
 from modelops.gateway.contention import asker
+from modelops.gateway.foreign import foreign
 from modelops.gateway.listing import listing
 from modelops.gateway.multipart import JSON_READER, multipart
 from modelops.gateway.routes import JSON_TYPE, MODEL, NAMED, ROUTES
@@ -123,6 +124,7 @@ def _filters(front: Front) -> list[Json]:
     """Return the filters: a body is only read after its sender is known."""
     return [
         _followed("verifier", access.JWT, front),
+        *foreign(front),
         _remembered(
             "caller", {KEY_ID: _metadata(*CLAIMS, "jti"), TENANT: _metadata(*CLAIMS, "sub")}
         ),

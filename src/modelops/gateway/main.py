@@ -5,8 +5,9 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -23,6 +24,7 @@ from modelops.gateway.limiter.service import Limiter
 from modelops.gateway.limiter.shared import Shared, connect
 from modelops.gateway.meter import Meter
 from modelops.gateway.metrics import Metrics
+from modelops.gateway.oidc import Trust
 from modelops.gateway.otlp import Exporter
 from modelops.gateway.settings import Settings
 
@@ -39,12 +41,14 @@ async def run(settings: Settings) -> None:
     view = View.of(cluster, settings.system_namespace, settings.namespaces, news)
     limiter = _limiter(settings, metrics, admin)
     limiter.changed = news.set
+    trust = _trust(settings, server, metrics, news.set)
     control = Control(
-        view, settings.front, metrics, news, (limiter.follow,), lambda: limiter.contended
-    )
+        view, settings.front, metrics, news, (limiter.follow,), lambda: limiter.contended,
+        lambda: trust.keys,
+    )  # fmt: skip
     meter = Meter(admin, (metrics.count_usage, semantic.add, limiter.spend))
     answering = limiter.run(settings.limiter_port)
-    works = (control.run(), meter.run(), answering, *_exports(settings, metrics))
+    works = (_trusting(trust, control), meter.run(), answering, *_exports(settings, metrics))
     working = asyncio.create_task(_together(*works))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
     try:
@@ -53,6 +57,20 @@ async def run(settings: Settings) -> None:
         logging.getLogger(__name__).info("stopped; Envoy goes on with what it has")
     finally:
         await server.close()
+
+
+async def _trusting(trust: Trust, control: Control) -> None:
+    """Publish nothing before each issuer was asked, so that a new pod takes what others take."""
+    trust.recall()
+    await trust.refresh()
+    await _together(trust.run(), control.run())
+
+
+def _trust(
+    settings: Settings, server: ApiServer, metrics: Metrics, changed: Callable[[], None]
+) -> Trust:
+    issuers, folder = settings.front.issuers, Path(settings.folder)
+    return Trust(issuers, server, folder, changed, metrics.issuer_keys, metrics.issuer_read)
 
 
 def _exports(settings: Settings, metrics: Metrics) -> list[Coroutine[Any, Any, None]]:

@@ -34,6 +34,8 @@ class Metrics:
     uncounted_bytes: Counter
     redis_up: Gauge
     questions: Counter
+    issuer_keys: Gauge
+    issuer_read: Gauge
 
     @classmethod
     def create(cls) -> "Metrics":
@@ -63,6 +65,7 @@ class Metrics:
             ),
             *_of_tenants(registry),
             *_of_limits(registry),
+            *_of_issuers(registry),
         )
 
     def count_call(self, verb: str, resource: str, code: int) -> None:
@@ -107,6 +110,19 @@ def _of_limits(registry: CollectorRegistry) -> tuple[Gauge, Counter]:
             "modelops_gateway_limit_questions",
             "Contended requests: passed, requests, tokens, parallel, away.",
             ["decision"],
+            registry=registry,
+        ),
+    )
+
+
+def _of_issuers(registry: CollectorRegistry) -> tuple[Gauge, Gauge]:
+    """Return how many keys each issuer told, and when it last did."""
+    return (
+        Gauge("modelops_gateway_issuer_keys", "Its public keys.", ["issuer"], registry=registry),
+        Gauge(
+            "modelops_gateway_issuer_read_timestamp_seconds",
+            "When its public keys were last read.",
+            ["issuer"],
             registry=registry,
         ),
     )

@@ -1,12 +1,70 @@
 """What the gateway takes from its environment: variables that begin with MODELOPS_GATEWAY_."""
 
-from typing import Literal
+import json
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic.alias_generators import to_camel
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from modelops.gateway.snapshot import Collector, Front, Tls
+from modelops.gateway.grants import GRANT
+from modelops.gateway.oidc import is_safe
+from modelops.gateway.snapshot import Collector, Front, Issuer, Tls
 from modelops.setting import Names, Port
+
+CA_FOLDER: Final = "/oidc"
+"""Where the chart mounts the certificates of issuers' authorities."""
+
+
+class Provider(BaseModel):
+    """One issuer, as the chart's `gateway.oidc` writes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$")
+    issuer: str
+    audiences: tuple[Annotated[str, Field(min_length=1)], ...] = Field(min_length=1)
+    tenant_claim: str = Field("sub", min_length=1)
+    tenant_prefix: str | None = None
+    models_claim: str | None = Field(None, min_length=1)
+    models: tuple[Annotated[str, Field(pattern=rf"^({GRANT.pattern})$")], ...] = ("*",)
+    jwks_uri: str | None = None
+    ca_secret: str | None = None
+    in_cluster: bool = False
+
+    @field_validator("issuer", "jwks_uri")
+    @classmethod
+    def _safe(cls, value: str | None) -> str | None:
+        if value is not None and not is_safe(value):
+            raise ValueError("not an https URL without query; http is for this machine only")
+        return value
+
+    @property
+    def trusted(self) -> Issuer:
+        """The issuer as the gateway knows it."""
+        return Issuer(
+            name=self.name,
+            url=self.issuer,
+            audiences=self.audiences,
+            tenant_claim=self.tenant_claim,
+            models_claim=self.models_claim,
+            models=self.models,
+            tenant_prefix=self.tenant_prefix,
+            jwks_uri=self.jwks_uri,
+            ca_file=f"{CA_FOLDER}/{self.name}/ca.crt" if self.ca_secret else None,
+            in_cluster=self.in_cluster,
+        )
+
+
+def _parsed(value: Any) -> Any:
+    """Return the list that a text holds; raises ValueError when two of it cannot be told apart."""
+    listed = json.loads(value) if isinstance(value, str) and value else value or ()
+    for field in ("name", "issuer"):
+        told = [each.get(field) for each in listed if isinstance(each, dict)]
+        if len({*map(str, told)}) != len(told):
+            message = f"two issuers have the same {field}"
+            raise ValueError(message)
+    return listed
 
 
 class Settings(BaseSettings):
@@ -47,6 +105,9 @@ class Settings(BaseSettings):
     traced_percent: float = Field(
         0, ge=0, le=100, description="Share of requests that are traced without being asked to."
     )
+    oidc: Annotated[tuple[Provider, ...], NoDecode, BeforeValidator(_parsed)] = Field(
+        (), description="Other issuers whose tokens are taken, as a JSON list."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
@@ -62,6 +123,7 @@ class Settings(BaseSettings):
             largest_body=self.largest_body,
             tenant_limit=self.tenant_limit,
             memory=self.memory,
+            issuers=tuple(each.trusted for each in self.oidc),
             tls=Tls(self.tls_folder) if self.tls_folder else None,
             collector=self._collector,
         )

@@ -135,6 +135,8 @@ class Snapshot:
     key_limits: frozenset[int] = frozenset()
     key_tokens: Mapping[str, int] = field(default_factory=dict)
     contended: Contended = Contended()
+    issuer_keys: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    """The public JWKs of other issuers, by the issuer's name."""
 
     @property
     def offers(self) -> tuple[Offer, ...]:
@@ -174,6 +176,33 @@ class Collector:
 
 
 @dataclass(frozen=True, slots=True)
+class Issuer:
+    """Someone else whose tokens are taken beside API keys, by OpenID Connect.
+
+    ``tenant_claim`` and ``models_claim`` are claims, or paths to them with slashes; without the
+    latter each token opens ``models``. ``tenant_prefix`` stands before what a token says; None is
+    the issuer's name and a colon, which no tenant of ours has. The keys are those at ``jwks_uri``
+    or that discovery finds, or, ``in_cluster``, those of the API server.
+    """
+
+    name: str
+    url: str
+    audiences: tuple[str, ...]
+    tenant_claim: str = "sub"
+    models_claim: str | None = None
+    models: tuple[str, ...] = ("*",)
+    tenant_prefix: str | None = None
+    jwks_uri: str | None = None
+    ca_file: str | None = None
+    in_cluster: bool = False
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the tenants that its tokens name."""
+        return f"{self.name}:" if self.tenant_prefix is None else self.tenant_prefix
+
+
+@dataclass(frozen=True, slots=True)
 class Front:
     """What is fixed while a gateway runs: addresses, ports, sizes in bytes, times in seconds.
 
@@ -197,5 +226,6 @@ class Front:
     silent_seconds: int = 3600
     tenant_limit: int = 0
     memory: int = 0
+    issuers: tuple[Issuer, ...] = ()
     tls: Tls | None = field(default=None)
     collector: Collector | None = field(default=None)

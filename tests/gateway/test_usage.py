@@ -85,12 +85,14 @@ def test_a_name_is_counted_as_it_is(front: Gateway, fake: Engine, name: str) -> 
     assert {series.model for series in growth(before, counts(front))} == {name}
 
 
-def test_a_large_answer_is_passed_on_and_counted(front: Gateway) -> None:
-    """An answer of several megabytes, as many embeddings are, arrives whole and is counted."""
+def test_large_embeddings_are_passed_on_and_counted(front: Gateway) -> None:
+    """Embeddings that are larger than any buffer arrive whole and are counted."""
     before = counts(front)
-    answer = {"data": "x" * 900_000, "usage": USAGE}
+    answer = {"data": "x", "usage": USAGE}
     with front.client(front.key("*")) as client:
-        assert client.post("/v1/embeddings", json=CHAT | {"answer": answer}).json() == answer
+        body = CHAT | {"answer": answer, "times": 5_000_000}
+        got = client.post("/v1/embeddings", json=body).json()
+    assert got == {"data": "x" * 5_000_000, "usage": USAGE}
     wait(front, before, requests=1, input_tokens=7, output_tokens=9)
 
 
@@ -129,6 +131,21 @@ def test_a_stream_is_counted_unasked(front: Gateway, path: str, options: dict[st
     with front.client(front.key("*")) as client:
         assert client.post(path, json=body).content == said(body)
     wait(front, before, requests=1, input_tokens=7, output_tokens=9)
+
+
+@pytest.mark.parametrize("room", [0, 39, 40, 41])
+def test_the_largest_stream_is_served(front: Gateway, room: int) -> None:
+    """A request that fills the gateway's buffer passes; its usage is asked for if that has room."""
+    before = counts(front)
+    body = json.dumps(stream(["data: {}"]) | {"messages": [""]})
+    text = "x" * (front.front.largest_body - len(body) - room)
+    body = body.replace('"messages": [""', f'"messages": ["{text}"')
+    with front.client(front.key("*"), **{"content-type": "application/json"}) as client:
+        answer = client.post("/v1/completions", content=body)
+    assert answer.content == said(json.loads(body))
+    until(lambda: bool(spent(front, before)), 5)
+    kind = "requests" if room >= 40 else "uncounted_requests"
+    assert spent(front, before)[kind] == 1
 
 
 @pytest.mark.parametrize("true", [True, 1, "true", "Yes", "on", 1.0])
@@ -248,7 +265,6 @@ def test_a_caller_gets_the_bytes_that_the_engine_would_send(
 LONG = "x" * 100_000
 LARGE = {
     "a text": {"choices": [LONG]},
-    "what looks like usage": {"choices": [], "usage": {"prompt_tokens": 1}, "x": LONG},
     "larger than is kept": {"choices": [LONG * 8]},
 }
 

@@ -13,7 +13,7 @@ from modelops.gateway.listing import listing
 from modelops.gateway.multipart import JSON_READER, multipart
 from modelops.gateway.routes import JSON_TYPE, MODEL, NAMED, ROUTES
 from modelops.gateway.snapshot import Front, Tls
-from modelops.gateway.streams import streams
+from modelops.gateway.streams import answers_in_json, streams
 from modelops.gateway.tracing import tracing
 from modelops.gateway.typed import FILTERS, PREFIX, Json, extension, file_source, typed
 
@@ -137,7 +137,8 @@ def _filters(front: Front) -> list[Json]:
         affinity(),
         listing(),
         asker(front),
-        streams(),
+        answers_in_json(),
+        streams(front.largest_body),
         _filter("router.v3.Router", suppress_envoy_headers=True),
     ]
 
@@ -177,7 +178,7 @@ def _kept(key: str, text: str) -> Json:
 
 
 def _reader() -> Json:
-    """Return the filter that reads the body's `model`, and the tokens of answers in JSON."""
+    """Return the filter that reads the body's `model`."""
     wrong = {"metadata_namespace": BODY[0], "key": BODY[1]}
     rule = {
         "selectors": [{"key": "model"}],
@@ -193,7 +194,6 @@ def _reader() -> Json:
         JSON_READER,
         f"{FILTERS}.json_to_metadata.v3.JsonToMetadata",
         request_rules=rules,
-        response_rules=usage.response_rules(),
     )
 
 

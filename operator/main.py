@@ -6,9 +6,10 @@ import sys
 from pydantic import ValidationError
 
 from modelops.cluster import RECURSION_LIMIT
-from modelops.controller.logs import configure
 from modelops.controller.operator import operate
-from modelops.controller.settings import Settings, complaint
+from modelops.controller.settings import PREFIX, Settings
+from modelops.logs import configure
+from modelops.setting import complaint
 from modelops.sync.catalogue import Catalogue
 
 
@@ -17,10 +18,10 @@ def main() -> int:
     try:
         settings = Settings()
     except ValidationError as error:
-        sys.stderr.write(complaint(error) + "\n")
+        sys.stderr.write(complaint(error, PREFIX, "operator") + "\n")
         return 2
     sys.setrecursionlimit(RECURSION_LIMIT)
-    configure(settings.log_level, settings.log_format)
+    configure(settings.log_level, settings.log_format, "kopf")
     return asyncio.run(operate(settings, Catalogue(platform=settings.platform)))
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from modelops.controller.settings import Settings, complaint
+from modelops.controller.settings import PREFIX, Settings
+from modelops.setting import complaint
 
 MAIN = Path(__file__).parents[2] / "operator" / "main.py"
 
@@ -59,7 +60,7 @@ def test_a_wrong_setting_is_named(
     monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError) as raised:
         Settings()
-    line = complaint(raised.value)
+    line = complaint(raised.value, PREFIX, "operator")
     assert line.startswith(f"{name} is {value!r}: ")
     assert says in line
     assert "\n" not in line

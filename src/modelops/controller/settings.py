@@ -6,7 +6,7 @@ import socket
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from modelops.api.base import QUANTITY_PATTERN
@@ -132,13 +132,3 @@ def single_images(environ: Mapping[str, str]) -> dict[str, str]:
         for name, reference in environ.items()
         if name.startswith(IMAGE_PREFIX) and reference
     }
-
-
-def complaint(error: ValidationError) -> str:
-    """Return one line for each wrong setting: its variable, what is wrong with it."""
-    return "\n".join(_line(each["loc"], each["msg"], each["input"]) for each in error.errors())
-
-
-def _line(location: tuple[int | str, ...], message: str, given: object) -> str:
-    variable = PREFIX + "_".join(str(part) for part in location[:1]).upper()
-    return f"{variable} is {given!r}: {message}; correct it and start the operator again"

@@ -13,7 +13,6 @@ from typing import Any
 import httpx2
 from prometheus_client import start_http_server
 from pydantic import ValidationError
-from pythonjsonlogger.json import JsonFormatter
 
 from modelops.api.group import EVERY_KIND
 from modelops.cluster import RECURSION_LIMIT, ApiServer, Cluster, plurals
@@ -26,7 +25,9 @@ from modelops.gateway.meter import Meter
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.oidc import Trust
 from modelops.gateway.otlp import Exporter
-from modelops.gateway.settings import Settings
+from modelops.gateway.settings import PREFIX, Settings
+from modelops.logs import configure
+from modelops.setting import complaint
 
 
 async def run(settings: Settings) -> None:
@@ -108,14 +109,10 @@ def main() -> int:
     try:
         settings = Settings()
     except ValidationError as error:
-        sys.stderr.write(f"wrong setting MODELOPS_GATEWAY_...: {error}\n")
+        sys.stderr.write(complaint(error, PREFIX, "gateway") + "\n")
         return 2
     sys.setrecursionlimit(RECURSION_LIMIT)
-    handler = logging.StreamHandler(sys.stderr)
-    form = "{levelname}{name}{message}"
-    handler.setFormatter(JsonFormatter(form, style="{", timestamp="time"))
-    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-    logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells of each request
+    configure(settings.log_level, "json", "httpx2")
     asyncio.run(run(settings))
     return 0
 

@@ -12,6 +12,7 @@ from modelops.gateway.oidc import is_safe
 from modelops.gateway.snapshot import Collector, Front, Issuer, Tls
 from modelops.setting import Names, Port
 
+PREFIX: Final = "MODELOPS_GATEWAY_"
 CA_FOLDER: Final = "/oidc"
 """Where the chart mounts the certificates of issuers' authorities."""
 
@@ -58,7 +59,13 @@ class Provider(BaseModel):
 
 def _parsed(value: Any) -> Any:
     """Return the list that a text holds; raises ValueError when two of it cannot be told apart."""
-    listed = json.loads(value) if isinstance(value, str) and value else value or ()
+    try:
+        listed = json.loads(value) if isinstance(value, str) and value else value or ()
+    except ValueError as error:
+        message = f"not JSON: {error}"
+        raise ValueError(message) from error
+    if not isinstance(listed, list | tuple):
+        raise ValueError("not a list")  # noqa: TRY004  pydantic reports ValueError
     for field in ("name", "issuer"):
         told = [each.get(field) for each in listed if isinstance(each, dict)]
         if len({*map(str, told)}) != len(told):
@@ -70,7 +77,7 @@ def _parsed(value: Any) -> Any:
 class Settings(BaseSettings):
     """The gateway's settings; each field is the variable MODELOPS_GATEWAY_<FIELD>."""
 
-    model_config = SettingsConfigDict(env_prefix="MODELOPS_GATEWAY_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
     folder: str = Field("/config", min_length=1, description="Where Envoy's files are written.")
     system_namespace: str = Field("modelops-system", description="Where API keys are remembered.")

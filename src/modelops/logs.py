@@ -1,4 +1,4 @@
-"""How the operator logs: one JSON object a line, or text for people."""
+"""How programs log: one JSON object a line, or text for people."""
 
 import logging
 import sys
@@ -7,13 +7,14 @@ from typing import Literal
 from pythonjsonlogger.json import JsonFormatter
 
 
-def configure(level: str, form: Literal["json", "text"]) -> None:
-    """Send all logs to standard error in that form."""
+def configure(level: str, form: Literal["json", "text"], *talkative: str) -> None:
+    """Send all logs to standard error in that form; the talkative only warn unless at debug."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(form))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     if level != "debug":
-        logging.getLogger("kopf").setLevel(logging.WARNING)
+        for name in talkative:
+            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _formatter(form: str) -> logging.Formatter:

@@ -58,6 +58,10 @@ bench-prefix: install ## Measure prefix-aware routing beside least requests, on 
 bench-overload: install ## Measure what a model still does when it is asked for three times too much
 	$(PY) -m e2e.bench.overload
 
+.PHONY: bench-gateway
+bench-gateway: install ## Measure the gateway beside bare Envoy, nginx, litellm and vllm-router
+	$(PY) -m e2e.bench.gateway
+
 .PHONY: lock
 lock: ## Resolve the pinned, hashed requirements anew
 	.venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header \

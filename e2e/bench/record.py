@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -33,15 +34,19 @@ def record(file: str, figures: list[Figure]) -> None:
 
 def table() -> str:
     """Return the Markdown table of every figure in build/bench."""
-    rows = [row for file in sorted(OUT.glob("*.json")) for row in _rows(file)]
-    return "\n".join(["| figure | value | unit | beside |", "|---|---|---|---|", *rows, ""])
+    found = [row for file in sorted(OUT.glob("*.json")) for row in rows(_read(file))]
+    return "\n".join(["| figure | value | unit | beside |", "|---|---|---|---|", *found, ""])
 
 
-def _rows(file: Path) -> list[str]:
-    figures = json.loads(file.read_text(encoding="utf-8"))
+def _read(file: Path) -> list[Figure]:
+    return [Figure(**each) for each in json.loads(file.read_text(encoding="utf-8"))]
+
+
+def rows(figures: Iterable[Figure]) -> list[str]:
+    """Return one row of that table for each figure."""
     return [
-        f"| `{f['name']}` | {f['value']:.4g} | {f['unit']} | "
-        + ", ".join(f"{name}: {value:.4g}" for name, value in f["rivals"].items())
+        f"| `{f.name}` | {f.value:.4g} | {f.unit} | "
+        + ", ".join(f"{name}: {value:.4g}" for name, value in f.rivals.items())
         + " |"
         for f in figures
     ]

@@ -1,0 +1,3 @@
+module modelops.dev/gatewaybench
+
+go 1.26

@@ -111,6 +111,7 @@ def _gateway(
         "MODELOPS_GATEWAY_ADMIN_PORT": str(admin),
         "MODELOPS_GATEWAY_ENVOY_METRICS_PORT": str(told),
         "MODELOPS_GATEWAY_METRICS_PORT": str(metrics),
+        "MODELOPS_GATEWAY_LIMITER_PORT": str(free_port()),
     }
     command = [sys.executable, "-m", "e2e.bench.gateway.control"]
     control = stack.enter_context(running(command, sides.rest, folder / "control.log", env))

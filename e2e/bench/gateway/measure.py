@@ -23,7 +23,7 @@ PACED = ["-clients=32", "-pause=20"]
 class Size:
     """How much is measured: rounds, seconds of one load, models, streams held open."""
 
-    rounds: int = 7
+    rounds: int = 5
     seconds: float = 3.0
     models: int = 1000
     streams: int = 2000

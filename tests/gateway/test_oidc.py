@@ -6,6 +6,7 @@ import json
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from hmac import digest
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -22,6 +23,9 @@ from gateway.engine import Engine
 from gateway.issuer import DISCOVERY, FakeIssuer, issuer, send
 from gateway.proxy import Gateway, gateway, until
 from gateway.test_access import chat
+from gateway.test_control import Stage
+from modelops.gateway.files import published
+from modelops.gateway.main import trusting
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.oidc import LARGEST, Trust, Unusable, is_safe, public_keys
 from modelops.gateway.settings import Settings
@@ -227,6 +231,29 @@ def endless(request: BaseHTTPRequestHandler) -> None:
 def bomb(request: BaseHTTPRequestHandler) -> None:
     """Answer with few bytes that become many."""
     send(request, gzip.compress(b" " * 10_000_000), content_encoding="gzip")
+
+
+def test_the_control_process_follows_issuers(tmp_path: Path) -> None:
+    """Nothing is published before issuers were asked; new keys are published by themselves."""
+
+    async def story(corp: FakeIssuer) -> None:
+        stage = Stage(tmp_path)
+        made = replace(trust(tmp_path, Issuer("corp", corp.url, ("m",))), period=0.02)
+        made.changed = stage.control.news.set
+        stage.control.issuer_keys = lambda: made.keys
+        stage.control.front = replace(stage.control.front, issuers=made.issuers)
+        working = asyncio.create_task(trusting(made, stage.control))
+        first = str(corp.keys[0].kid)
+        await stage.until(lambda files: "verifier.json" in files)
+        assert first in published(tmp_path)["verifier.json"]
+        corp.rotate()
+        await stage.until(lambda files: str(corp.keys[0].kid) in files["verifier.json"])
+        assert first not in published(tmp_path)["verifier.json"]
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+    with issuer() as corp:
+        asyncio.run(story(corp))
 
 
 def telling(text: str) -> Callable[[BaseHTTPRequestHandler], None]:

@@ -49,7 +49,7 @@ async def run(settings: Settings) -> None:
     )  # fmt: skip
     meter = Meter(admin, (metrics.count_usage, semantic.add, limiter.spend))
     answering = limiter.run(settings.limiter_port)
-    works = (_trusting(trust, control), meter.run(), answering, *_exports(settings, metrics))
+    works = (trusting(trust, control), meter.run(), answering, *_exports(settings, metrics))
     working = asyncio.create_task(_together(*works))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
     try:
@@ -60,7 +60,7 @@ async def run(settings: Settings) -> None:
         await server.close()
 
 
-async def _trusting(trust: Trust, control: Control) -> None:
+async def trusting(trust: Trust, control: Control) -> None:
     """Publish nothing before each issuer was asked, so that a new pod takes what others take."""
     trust.recall()
     await trust.refresh()

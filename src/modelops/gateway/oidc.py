@@ -118,12 +118,13 @@ class Trust:
     read: Gauge
     """When they were read, by issuer."""
     keys: dict[str, Keys] = field(default_factory=dict)
+    period: float = REFRESH_SECONDS
 
     async def run(self) -> None:
         """Keep the keys right until cancelled."""
         while True:
             whole = all(issuer.name in self.keys for issuer in self.issuers)
-            await asyncio.sleep(REFRESH_SECONDS if whole else RETRY_SECONDS)
+            await asyncio.sleep(self.period if whole else RETRY_SECONDS)
             await self.refresh()
 
     async def refresh(self) -> None:

@@ -1,11 +1,13 @@
 """An OpenID Connect issuer on loopback, which can misbehave."""
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -60,8 +62,8 @@ def send(request: BaseHTTPRequestHandler, body: bytes, status: int = 200, **head
 
 
 @contextmanager
-def issuer() -> Iterator[FakeIssuer]:
-    """Run an issuer."""
+def issuer(certificate: Path | None = None) -> Iterator[FakeIssuer]:
+    """Run an issuer, by TLS with the certificate in that folder."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -72,7 +74,11 @@ def issuer() -> Iterator[FakeIssuer]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    made = FakeIssuer(f"http://127.0.0.1:{server.server_port}")
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate / "tls.crt", certificate / "tls.key")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    made = FakeIssuer(f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_port}")
     made.rotate()
     thread = Thread(target=server.serve_forever)
     thread.start()

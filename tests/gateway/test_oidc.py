@@ -18,6 +18,7 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 from prometheus_client import CollectorRegistry
 
 from controller.fake import FakeApiServer
+from gateway.certificates import certificate
 from gateway.conftest import model
 from gateway.engine import Engine
 from gateway.issuer import DISCOVERY, FakeIssuer, issuer, send
@@ -309,6 +310,19 @@ def test_an_issuer_that_is_away_is_remembered_over_a_restart(tmp_path: Path) -> 
     third = trust(tmp_path, mine)
     third.recall()
     assert third.keys == {}
+
+
+def test_an_issuer_must_show_a_certificate_that_is_trusted(tmp_path: Path) -> None:
+    """An unknown authority is refused, and so is another one than the values name."""
+    for name in ("own", "other"):
+        (tmp_path / name).mkdir()
+        certificate(tmp_path / name, name)
+    with issuer(tmp_path / "own") as secure:
+        mine = Issuer("corp", secure.url, ("m",))
+        assert asked(mine) == ()
+        assert asked(replace(mine, ca_file=str(tmp_path / "other" / "tls.crt"))) == ()
+        assert len(asked(replace(mine, ca_file=str(tmp_path / "own" / "tls.crt")))) == 1
+        assert asked(replace(mine, ca_file=str(tmp_path / "absent.crt"))) == ()
 
 
 def test_jwks_of_a_safe_place_only() -> None:

@@ -1,6 +1,7 @@
 """A collector gets the control process's metrics as OpenTelemetry names them."""
 
 import asyncio
+from math import nan
 
 from prometheus_client import CollectorRegistry, Histogram
 
@@ -81,6 +82,17 @@ def test_counts_and_gauges_arrive() -> None:
     (told,) = found["h"].histogram.data_points
     assert [*told.explicit_bounds] == [1, 2, 4]
     assert [*told.bucket_counts] == [1, 2, 0, 1]
+
+
+def test_what_has_no_number_is_left_out() -> None:
+    """Without Redis nothing tells whether it answers, and all else arrives."""
+    metrics = Metrics.create()
+    metrics.redis_up.set(nan)
+    metrics.models.set(4)
+    found = exported(metrics.registry)
+    assert not found["modelops_gateway_redis_up"].gauge.data_points
+    (gauge,) = found["modelops_gateway_models"].gauge.data_points
+    assert gauge.as_double == 4
 
 
 def test_a_collector_that_is_away_ends_nothing() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections import defaultdict
 from collections.abc import Iterable
@@ -83,11 +84,16 @@ def _metric(family: Metric, times: Json) -> Json:
     if family.type == "histogram":
         points = [_distribution(s, times) for s in _by_labels(family.samples)]
         return told | {"histogram": {"aggregationTemporality": CUMULATIVE, "dataPoints": points}}
-    points = [_number(s, times) for s in family.samples if not s.name.endswith("_created")]
+    points = [_number(s, times) for s in family.samples if _is_told(s)]
     if family.type == "counter":
         summed = {"aggregationTemporality": CUMULATIVE, "isMonotonic": True}
         return told | {"sum": {**summed, "dataPoints": points}}
     return told | {"gauge": {"dataPoints": points}}
+
+
+def _is_told(sample: Sample) -> bool:
+    """Tell whether a sample goes out: NaN stands for no number, and JSON has none."""
+    return not (sample.name.endswith("_created") or math.isnan(sample.value))
 
 
 def _number(sample: Sample, times: Json) -> Json:

@@ -336,6 +336,14 @@ def test_jwks_of_a_safe_place_only() -> None:
         assert len(asked(direct)) == 1
 
 
+@pytest.mark.parametrize("place", ["http://localhost:0x1/", "http://localhost/\ud800"])
+def test_a_place_that_is_no_url_ends_nothing(place: str) -> None:
+    """An issuer whose keys are at no place that can be asked costs its own keys only."""
+    with issuer() as bad:
+        bad.pages[DISCOVERY] = telling(json.dumps({"issuer": bad.url, "jwks_uri": place}))
+        assert asked(Issuer("bad", bad.url, ("m",))) == ()
+
+
 def told(*keys: dict[str, Any]) -> bytes:
     """Return a key set."""
     return json.dumps({"keys": keys}).encode()

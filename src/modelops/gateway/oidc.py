@@ -44,6 +44,7 @@ KEPT: Final = ".issuers"
 """The file that remembers keys; no file of Envoy's."""
 
 Keys = tuple[Mapping[str, Any], ...]
+_WRONG_ANSWERS: Final = (httpx2.HTTPError, httpx2.InvalidURL)
 log = logging.getLogger(__name__)
 
 
@@ -139,7 +140,7 @@ class Trust:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 self.keys[issuer.name] = await self._told(issuer)
-        except (Unusable, Unreachable, TimeoutError, OSError, httpx2.HTTPError) as error:
+        except (Unusable, Unreachable, OSError, ValueError, *_WRONG_ANSWERS) as error:
             log.warning(
                 "the issuer %s (%s) tells no keys, going on with those that it told last: %s",
                 issuer.name, issuer.url, str(error) or type(error).__name__,

@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from math import inf
+from threading import Thread
 
 import httpx
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -71,6 +74,44 @@ def test_the_meter_tells_what_is_added_and_nothing_from_before(front: Gateway) -
     assert {series.key for added in heard for series in added} == {later.id}
     total = {series.name: count for added in heard for series, count in added.items()}
     assert total["input_tokens"] == 7 * total["requests"]
+
+
+def test_a_slow_envoy_is_not_taken_for_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it had counted before it first answers is not told as if it were new."""
+    monkeypatch.setattr("modelops.gateway.meter.SECONDS", 0.001)
+    line = 'envoy_modelops_requests{tenant="t",key="k",model="m",path="p"}'
+    answers = iter([(503, ""), (200, f"{line} 100\n")])
+    heard: list[Growth] = []
+
+    class Envoy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, text = next(answers, (200, f"{line} 105\n"))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+    async def story(port: int) -> None:
+        told = asyncio.Event()
+
+        def listen(added: Growth) -> None:
+            heard.append(added)
+            told.set()
+
+        working = asyncio.create_task(Meter(f"http://127.0.0.1:{port}", (listen,)).run())
+        try:
+            async with asyncio.timeout(20):
+                await told.wait()
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Envoy) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            asyncio.run(story(server.server_port))
+        finally:
+            server.shutdown()
+    assert heard == [{Series("requests", "t", "k", "m", "p"): 5}]
 
 
 def ask(gateway: Gateway, record: KeyRecord) -> None:

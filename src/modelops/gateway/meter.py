@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from httpx2 import AsyncClient, HTTPError
+from httpx2 import AsyncClient, ConnectError, HTTPError
 
 from modelops.gateway.counters import Series, growth, read
 
@@ -35,7 +35,7 @@ class Meter:
     async def run(self) -> None:
         """Read until cancelled; while Envoy is away there is nothing to tell."""
         async with AsyncClient(base_url=self.admin, trust_env=False) as envoy:
-            before: Growth = await _reading(envoy) or {}
+            before = await _beginning(envoy)
             took = 0.0
             while True:
                 await asyncio.sleep(max(SECONDS, SHARE * took))
@@ -49,6 +49,21 @@ class Meter:
     def _tell(self, added: Growth) -> None:
         for listener in self.listeners if added else ():
             listener(added)
+
+
+async def _beginning(envoy: AsyncClient) -> Growth:
+    """Return what was counted until now: nothing only where there is no Envoy yet.
+
+    One that is slow has counted already, and all that would be told as new.
+    """
+    while True:
+        try:
+            return await read(envoy)
+        except ConnectError:
+            return {}
+        except HTTPError as error:
+            log.debug("Envoy's counts cannot be read, trying again: %s", error)
+            await asyncio.sleep(SECONDS)
 
 
 async def _reading(envoy: AsyncClient) -> dict[Series, int] | None:

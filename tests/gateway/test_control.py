@@ -224,6 +224,30 @@ def test_a_record_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+def test_files_are_whole_again_after_a_failure(tmp_path: Path) -> None:
+    """What was written before a failure counts, even if all is as it was before that."""
+
+    async def story(stage: Stage) -> None:
+        await stage.until(lambda files: BOOTSTRAP in files)
+        spoilt = tmp_path / "routes.json"
+        spoilt.unlink()
+        spoilt.mkdir()
+        await stage.server.have(text_model("chat"))
+        async with asyncio.timeout(5):
+            while "team.chat" not in (tmp_path / "clusters.json").read_text():
+                await stage.server.tell()
+                await asyncio.sleep(0.01)
+        del stage.server.objects[next(a for a in stage.server.objects if a[1] == "textmodels")]
+        async with asyncio.timeout(5):
+            while any(one.objects for one in stage.control.view.models):
+                await stage.server.tell()
+                await asyncio.sleep(0.01)
+        spoilt.rmdir()
+        await stage.until(lambda files: "routes.json" in files)
+
+    play(tmp_path, story)
+
+
 def test_the_oldest_model_keeps_its_name(tmp_path: Path) -> None:
     """A newcomer that takes another's name gets none of its callers."""
 

@@ -133,6 +133,15 @@ def test_only_what_changed_is_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["other.json"]
 
 
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    """Whoever tries again and again does not fill the folder up."""
+    (tmp_path / "routes.json").mkdir()
+    for _ in range(2):
+        with pytest.raises(IsADirectoryError):
+            publish(tmp_path, {"routes.json": "{}"}, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["routes.json"]
+
+
 def test_envoy_watches_few_files_however_many_models() -> None:
     """Each file that Envoy follows takes an inotify instance: their number does not grow."""
     many = replace(SNAPSHOT, models=tuple(model(f"m{n}", n + 1) for n in range(300)))

@@ -156,6 +156,7 @@ class Control:
             written = publish(folder, files, before)
         except OSError as error:
             log.error("Envoy's files cannot be written to %s, trying again: %s", folder, error)  # noqa: TRY400  the cause is the file system's
+            self._files = None  # some may have been written
             return False
         self._files = files
         self._tell(snapshot, written, time.monotonic() - started)

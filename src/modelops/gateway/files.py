@@ -1,6 +1,5 @@
 """Puts Envoy's files in their folder, each by one rename, so that none is ever read half."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -23,8 +22,14 @@ def publish(folder: Path, files: Mapping[str, str], before: Mapping[str, str]) -
 def _replace(path: Path, text: str) -> None:
     # In the same folder, since a rename does not cross file systems.
     with NamedTemporaryFile("w", dir=path.parent, prefix=".", delete=False) as file:
-        file.write(text)
-    os.replace(file.name, path)  # noqa: PTH105  the same on a path, without a second object
+        half = Path(file.name)
+    try:
+        half.write_text(text)
+        half.replace(path)
+    except OSError:
+        # It would fill the folder up the sooner, and never be looked at.
+        half.unlink(missing_ok=True)
+        raise
 
 
 def published(folder: Path) -> dict[str, str]:

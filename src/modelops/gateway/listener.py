@@ -133,7 +133,7 @@ def _filters(front: Front) -> list[Json]:
         _filter("buffer.v3.Buffer", max_request_bytes=front.largest_body),
         multipart(),
         _reader(),
-        _remembered("model", {MODEL: _metadata(*NAMED)}),
+        _remembered("model", {MODEL: _metadata(*NAMED)}, reroute=True),
         affinity(),
         listing(),
         asker(front),
@@ -158,11 +158,14 @@ def _metadata(*path: str) -> str:
     return f"%DYNAMIC_METADATA({':'.join(path)})%"
 
 
-def _remembered(name: str, texts: Mapping[str, str]) -> Json:
-    """Return the filter that keeps texts where matchers look values up by hash."""
+def _remembered(name: str, texts: Mapping[str, str], *, reroute: bool = False) -> Json:
+    """Return the filter that keeps texts where matchers look values up by hash.
+
+    Routing again costs each request more than a microsecond: it is done once, when all is known.
+    """
     kept = [_kept(key, text) for key, text in texts.items()]
     kind = f"{FILTERS}.set_filter_state.v3.Config"
-    return extension(name, kind, on_request_headers=kept, clear_route_cache=True)
+    return extension(name, kind, on_request_headers=kept, clear_route_cache=reroute)
 
 
 def _kept(key: str, text: str) -> Json:

@@ -42,6 +42,7 @@ def _one_of(paths: Sequence[str]) -> Json:
 
 
 _PATH: Final = _one_of(PATHS)
+_JSON_PATH: Final = _one_of(JSON_PATHS)
 _FORM_PATH: Final = _one_of(multipart.PATHS)
 _LISTED: Final = ({"path": "/v1/models"}, {"prefix": "/v1/models/"})
 _DOCUMENT: Final = {"path": openapi.PATH}
@@ -51,13 +52,12 @@ _GET: Final = {"name": ":method", "string_match": {"exact": "GET"}}
 JSON_TYPE: Final = r"(?i)application/json\s*(;.*)?"
 
 
+def _type(regex: str) -> Json:
+    return {"name": "content-type", "string_match": {"safe_regex": {"regex": regex}}}
+
+
 def _type_other_than(regex: str) -> Json:
-    return {
-        "name": "content-type",
-        "string_match": {"safe_regex": {"regex": regex}},
-        "treat_missing_header_as_empty": True,
-        "invert_match": True,
-    }
+    return _type(regex) | {"treat_missing_header_as_empty": True, "invert_match": True}
 
 
 RETRIES: Final[Json] = {
@@ -160,17 +160,28 @@ def _retries(offer: Offer) -> Json:
 
 def _without_model(offers: Sequence[Offer], who: Allowed) -> list[Json]:
     """Return what answers requests that name no model which exists."""
-    post = _PATH | {"headers": [_POST]}
     return [
+        *_without_model_in_json(),
         *(_models(match, offers, who) for match in _LISTED),
         _document(),
         *(_refuse(match, answers.GET_ONLY) for match in (*_LISTED, _DOCUMENT)),
         *_without_model_in_form(),
-        _refuse(_PATH | {"headers": [_POST, _type_other_than(JSON_TYPE)]}, answers.NOT_JSON),
+        *_elsewhere(),
+    ]
+
+
+def _without_model_in_json() -> list[Json]:
+    """Return the refusals of bodies in JSON; the first is every request's until its body is read.
+
+    It is found by one look at the path.
+    """
+    post = _JSON_PATH | {"headers": [_POST]}
+    of_json = _JSON_PATH | {"headers": [_POST, _type(JSON_TYPE)]}
+    return [
+        _refuse(of_json | _body_in_order(), answers.MODEL_UNKNOWN),
+        _refuse(_JSON_PATH | {"headers": [_POST, _type_other_than(JSON_TYPE)]}, answers.NOT_JSON),
         _refuse(post | _body("malformed"), answers.JSON_MALFORMED),
         _refuse(post | _body("nameless"), answers.MODEL_MISSING),
-        _refuse(post, answers.MODEL_UNKNOWN),
-        *_elsewhere(),
     ]
 
 
@@ -193,6 +204,11 @@ def _elsewhere() -> list[Json]:
 def _body(state: str) -> Json:
     matches = {**metadata(*BODY), "value": {"string_match": {"exact": state}}}
     return {"dynamic_metadata": [matches]}
+
+
+def _body_in_order() -> Json:
+    complained_of = {**metadata(*BODY), "value": {"present_match": True}}
+    return {"dynamic_metadata": [complained_of | {"invert": True}]}
 
 
 def _refuse(match: Json, refusal: Refusal) -> Json:

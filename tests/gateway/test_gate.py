@@ -4,7 +4,10 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
+import grpc
+import grpc.aio
 import pytest
+from envoy.service.ratelimit.v3.rls_pb2 import RateLimitRequest, RateLimitResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,8 +16,11 @@ from modelops.gateway.limiter.gate import CALM_READINGS, FEWEST_WAITING, LOST_RE
 from modelops.gateway.limiter.gates import Gates, gate_of
 from modelops.gateway.limiter.limits import Book, Caller
 from modelops.gateway.limiter.queue import WEIGHTS, FairQueue, Ticket
+from modelops.gateway.limiter.service import SERVICE, Limiter
+from modelops.gateway.limiter.shared import Shared
 from modelops.gateway.limiter.turnstile import Turnstile
 from modelops.gateway.loads import parse
+from modelops.gateway.metrics import Metrics
 from modelops.gateway.snapshot import Endpoint, Model, Snapshot, Tenant
 
 FLOWS = st.lists(
@@ -182,6 +188,29 @@ def test_a_key_has_its_own_priority_or_its_tenants() -> None:
     book = Book.of(Snapshot(tenants=(Tenant("low", priority="Low"),)), 0, 0)
     said = [("low", ""), ("low", "high"), ("other", ""), ("other", "none")]
     assert [book.weight(Caller(tenant=t, priority=p)) for t, p in said] == [1, 4, 2, 2]
+
+
+@pytest.mark.parametrize("failure", ["Open", "Closed"])
+def test_nobody_passes_unknown_limits_where_that_is_wanted(failure: str) -> None:
+    """A process that knows no tenant yet refuses, or lets pass, as it does without Redis."""
+    metrics = Metrics.create()
+    counts = Shared(None, "pod", metrics.redis_up, open_=failure == "Open")
+    limiter = Limiter(counts, metrics.questions, "http://127.0.0.1:1")
+
+    async def code() -> object:
+        async with limiter.serve(0) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as way:
+            ask = way.unary_unary(
+                f"/{SERVICE}/ShouldRateLimit",
+                RateLimitRequest.SerializeToString,
+                RateLimitResponse.FromString,
+            )
+            call = ask(RateLimitRequest())
+            return await call.code()
+
+    ok, away = grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE
+    assert asyncio.run(code()) == (ok if failure == "Open" else away)
+    limiter.follow(Snapshot())
+    assert asyncio.run(code()) == ok
 
 
 @pytest.mark.parametrize(

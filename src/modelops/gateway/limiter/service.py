@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -69,6 +69,8 @@ class Limiter:
     unspent: dict[Limit, int] = field(default_factory=dict)
     """Tokens that Redis does not know of yet."""
     book: Book = field(default_factory=lambda: Book({}))
+    informed: bool = False
+    """Whether the platform has said anything yet."""
     gates: Gates = field(default_factory=Gates)
     pods: int = 1
     held: dict[str, Held] = field(default_factory=dict)
@@ -86,10 +88,10 @@ class Limiter:
         caller, lease = Caller.read(told), uuid4().hex
         limits = self.book.limits(caller)
         try:
-            taken = await self.counts.take(limits, lease)
+            taken = await self._take(limits, lease)
         except Away:
             self.decisions.labels("away").inc()
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "Redis does not answer")
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "limits cannot be looked up")
         if taken.refused_by:
             self.decisions.labels(taken.refused_by.limit.what).inc()
             return _response(taken)
@@ -97,6 +99,15 @@ class Limiter:
         cluster = gate_of(told.get("destination_cluster", ""))
         ticket = Ticket(lease, caller.tenant, self.book.weight(caller))
         return await self._let_in(taken, ticket, Held(addresses, cluster), context)
+
+    async def _take(self, limits: Sequence[Limit], lease: str) -> Taken:
+        """Count a request; raise Away where it shall not pass uncounted and cannot be counted.
+
+        A new process knows no tenant until the API server has answered, however long that takes.
+        """
+        if not (self.informed or self.counts.open_):
+            raise Away
+        return await self.counts.take(limits, lease)
 
     async def _let_in(
         self, taken: Taken, ticket: Ticket, held: Held, context: Any
@@ -119,7 +130,7 @@ class Limiter:
 
     def follow(self, snapshot: Snapshot) -> None:
         """Decide by what the platform says now."""
-        self.book = Book.of(snapshot, self.default, self.replica)
+        self.book, self.informed = Book.of(snapshot, self.default, self.replica), True
 
     def spend(self, added: Mapping[Series, int]) -> None:
         """Count tokens that requests have used."""

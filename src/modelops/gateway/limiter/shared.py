@@ -68,7 +68,7 @@ log = logging.getLogger(__name__)
 
 
 class Away(Exception):
-    """Redis does not answer, and nothing passes without it."""
+    """Limits cannot be looked up, and nothing passes without that."""
 
 
 class Gauge(Protocol):

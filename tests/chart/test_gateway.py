@@ -168,6 +168,20 @@ def test_models_are_shut_off_only_where_the_gateway_leads_to_them(helm: Helm, va
     assert not callers(f"--set={value}=false")
 
 
+def test_only_who_may_scrape_reads_what_tenants_use(helm: Helm) -> None:
+    """networkPolicy.metricsFrom holds for the control process; probes of Envoy stay possible."""
+    peer = {"podSelector": {"matchLabels": {"app": "prometheus"}}}
+    told = f"--set-json=networkPolicy.metricsFrom={json.dumps([peer])}"
+
+    def scraped(*options: str) -> dict[str, Any]:
+        policy = one(helm.objects(*options), "NetworkPolicy", NAME)
+        rules = policy["spec"]["ingress"]
+        return {port["port"]: rule.get("from") for rule in rules for port in rule["ports"]}
+
+    assert scraped(told) == {"http": None, "metrics": None, "control-metrics": [peer]}
+    assert set(scraped().values()) == {None}
+
+
 def granted(role: Manifest) -> set[tuple[str, str, str]]:
     """Return what a role allows."""
     return {

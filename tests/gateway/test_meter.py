@@ -76,8 +76,10 @@ def test_the_meter_tells_what_is_added_and_nothing_from_before(front: Gateway) -
     assert total["input_tokens"] == 7 * total["requests"]
 
 
-def test_a_slow_envoy_is_not_taken_for_a_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it had counted before it first answers is not told as if it were new."""
+def test_a_slow_envoy_is_not_taken_for_a_new_one(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it had counted before it first answers is not told as new, and the log says so."""
     monkeypatch.setattr("modelops.gateway.meter.SECONDS", 0.001)
     line = 'envoy_modelops_requests{tenant="t",key="k",model="m",path="p"}'
     answers = iter([(503, ""), (200, f"{line} 100\n")])
@@ -112,6 +114,7 @@ def test_a_slow_envoy_is_not_taken_for_a_new_one(monkeypatch: pytest.MonkeyPatch
         finally:
             server.shutdown()
     assert heard == [{Series("requests", "t", "k", "m", "p"): 5}]
+    assert "counts cannot be read" in caplog.text
 
 
 def ask(gateway: Gateway, record: KeyRecord) -> None:

@@ -62,7 +62,7 @@ async def _beginning(envoy: AsyncClient) -> Growth:
         except ConnectError:
             return {}
         except HTTPError as error:
-            log.debug("Envoy's counts cannot be read, trying again: %s", error)
+            _complain(error)
             await asyncio.sleep(SECONDS)
 
 
@@ -70,5 +70,11 @@ async def _reading(envoy: AsyncClient) -> dict[Series, int] | None:
     try:
         return await read(envoy)
     except HTTPError as error:
-        log.debug("Envoy's counts cannot be read, trying again: %s", error)
+        _complain(error)
         return None
+
+
+def _complain(error: HTTPError) -> None:
+    """Say why nothing is counted; the kubelet tells by itself that there is no Envoy."""
+    level = logging.DEBUG if isinstance(error, ConnectError) else logging.WARNING
+    log.log(level, "Envoy's counts cannot be read, trying again: %r", error)

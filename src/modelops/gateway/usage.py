@@ -23,7 +23,7 @@ USAGE_ASKED: Final = ("modelops", "usage_asked")
 
 SCOPE: Final = "modelops"
 TIMES: Final = "modelops_times"
-MOST_COUNTERS: Final = 400_000
+MOST_COUNTERS: Final = 100_000
 MOST_HISTOGRAMS: Final = 20_000
 FORGOTTEN_SECONDS: Final = 600
 """What has not changed for so long is forgotten, and starts at zero when it comes back."""

@@ -10,7 +10,10 @@ from e2e.platform import ROOT
 
 OUT = ROOT / "build" / "bench"
 PAGE = ROOT / "docs" / "benchmarks.md"
-TABLE = re.compile(r"(<!-- bench:begin -->\n).*?(<!-- bench:end -->)", re.DOTALL)
+HEAD = "| figure | value | unit | beside |\n|---|---|---|---|"
+TABLE = re.compile(
+    rf"(<!-- bench:begin -->\n){re.escape(HEAD)}\n(.*?)(<!-- bench:end -->)", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -24,29 +27,30 @@ class Figure:
 
 
 def record(file: str, figures: list[Figure]) -> None:
-    """Write build/bench/FILE.json and renew the table of all figures in docs/benchmarks.md."""
+    """Write build/bench/FILE.json and renew its rows in the table of docs/benchmarks.md.
+
+    Rows of figures that this run did not measure stay as they are.
+    """
     OUT.mkdir(parents=True, exist_ok=True)
     text = json.dumps([asdict(figure) for figure in figures], indent=2)
     (OUT / f"{file}.json").write_text(text + "\n", encoding="utf-8")
-    page = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(TABLE.sub(rf"\g<1>{table()}\g<2>", page), encoding="utf-8")
+    PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8"), figures), encoding="utf-8")
 
 
-def table() -> str:
-    """Return the Markdown table of every figure in build/bench."""
-    found = [row for file in sorted(OUT.glob("*.json")) for row in rows(_read(file))]
-    return "\n".join(["| figure | value | unit | beside |", "|---|---|---|---|", *found, ""])
+def renewed(page: str, figures: Iterable[Figure]) -> str:
+    """Return the page with the rows of these figures, in place of earlier ones of their names."""
+    found = TABLE.search(page)
+    lines = found.group(2).splitlines() if found else []
+    kept = {_name(line): line for line in lines} | {f.name: row(f) for f in figures}
+    body = "\n".join([HEAD, *kept.values(), ""])
+    return TABLE.sub(lambda match: match.group(1) + body + match.group(3), page)
 
 
-def _read(file: Path) -> list[Figure]:
-    return [Figure(**each) for each in json.loads(file.read_text(encoding="utf-8"))]
+def _name(line: str) -> str:
+    return line.split("`")[1]
 
 
-def rows(figures: Iterable[Figure]) -> list[str]:
-    """Return one row of that table for each figure."""
-    return [
-        f"| `{f.name}` | {f.value:.4g} | {f.unit} | "
-        + ", ".join(f"{name}: {value:.4g}" for name, value in f.rivals.items())
-        + " |"
-        for f in figures
-    ]
+def row(figure: Figure) -> str:
+    """Return the row of that table for a figure."""
+    beside = ", ".join(f"{name}: {value:.4g}" for name, value in figure.rivals.items())
+    return f"| `{figure.name}` | {figure.value:.4g} | {figure.unit} | {beside} |"

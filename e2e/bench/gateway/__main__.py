@@ -24,7 +24,7 @@ from e2e.bench.gateway.measure import (
 from e2e.bench.gateway.process import Sides
 from e2e.bench.gateway.stage import OURS, stage
 from e2e.bench.gateway.traffic import Reading
-from e2e.bench.record import Figure, record, rows
+from e2e.bench.record import Figure, record, row
 from e2e.cluster.shell import ClusterError, say
 
 BARE = "bare_envoy"
@@ -94,7 +94,7 @@ def main() -> int:
         return 1
     if not quick:
         record("gateway", found)
-    print("\n".join(rows(found)))
+    print("\n".join(map(row, found)))
     for rival, why in running.missing.items():
         print(f"{rival} was not measured: {why}")
     return 1 if running.missing else 0

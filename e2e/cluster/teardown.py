@@ -57,7 +57,7 @@ class Teardown:
         """Kill what runs in the pods' cgroups, then remove the cgroups."""
         trees = [root / PODS_CGROUP for root in node.cgroup_roots()]
         trees = [tree for tree in trees if tree.exists()]
-        wait_until(lambda: not _kill(_members(trees)), 30, "every process of the pods has ended")
+        wait_until(lambda: not _kill(members(trees)), 30, "every process of the pods has ended")
         for tree in trees:
             _remove_cgroup(tree)
 
@@ -104,12 +104,17 @@ def _processes() -> list[tuple[int, list[bytes]]]:
     return found
 
 
-def _members(trees: Iterable[Path]) -> set[int]:
+def members(trees: Iterable[Path]) -> set[int]:
+    """Return the processes in these cgroups; folders that go while it looks have none.
+
+    `Path.rglob` would raise for such a folder, which containerd may be removing.
+    """
     pids: set[int] = set()
     for tree in trees:
-        for path in tree.rglob("cgroup.procs"):
+        for folder, _, _ in os.walk(tree):
             with suppress(OSError):
-                pids.update(int(pid) for pid in path.read_text().split())
+                procs = Path(folder, "cgroup.procs").read_text()
+                pids.update(int(pid) for pid in procs.split())
     return pids
 
 

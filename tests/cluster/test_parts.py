@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from e2e.cluster.image import ScratchImage, archive
 from e2e.cluster.network import DNS_IP
 from e2e.cluster.places import Places
 from e2e.cluster.shell import ClusterError, run, wait_until
-from e2e.cluster.teardown import Teardown
+from e2e.cluster.teardown import Teardown, members
 
 SLEEP = ("sleep", "60")
 
@@ -135,6 +136,24 @@ def test_down_without_a_state_touches_nothing(tmp_path: Path) -> None:
     """Pods, bridge and tables belong to a state directory; without one they are another's."""
     Teardown(Places(tmp_path / "cache", tmp_path / "no-state")).down()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_pod_may_end_while_its_processes_are_sought(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cgroup that goes between being listed and being read has no processes."""
+    for name, pid in (("staying", "7"), ("going", "8")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cgroup.procs").write_text(pid)
+    walk = os.walk
+
+    def late(top: Path) -> Any:
+        found = list(walk(top))
+        shutil.rmtree(tmp_path / "going")
+        return found
+
+    monkeypatch.setattr(os, "walk", late)
+    assert members([tmp_path]) == {7}
 
 
 def test_a_control_plane_s_directory_has_room_for_its_sockets(tmp_path: Path) -> None:

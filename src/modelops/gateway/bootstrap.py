@@ -6,6 +6,7 @@ from urllib.parse import quote
 from modelops.gateway import tracing
 from modelops.gateway.contention import limiter
 from modelops.gateway.listener import MANAGER, listener
+from modelops.gateway.loopback import LOOPBACK, loopback
 from modelops.gateway.overload import overload
 from modelops.gateway.snapshot import Front
 from modelops.gateway.typed import FILTERS, Json, extension, file_source, typed
@@ -14,23 +15,29 @@ from modelops.gateway.usage import FORGOTTEN_SECONDS, SCOPE, buckets
 ENVOYS_OWN: Final = "/stats/prometheus?filter=" + quote(f"^([^{SCOPE[0]}]|{SCOPE[0]}[^{SCOPE[1]}])")
 """Where Envoy tells all but what `usage.py` has it count: such expressions know no `not`."""
 
-_LOOPBACK: Final = "127.0.0.1"
-
 
 def bootstrap(front: Front) -> Json:
     """Return Envoy's bootstrap configuration."""
     return {
         "node": {"id": "gateway", "cluster": "modelops"},
-        "admin": {"address": _address(_LOOPBACK, front.admin_port)},
+        "admin": {"address": _address(LOOPBACK, front.admin_port)},
         "dynamic_resources": {"cds_config": file_source(f"{front.folder}/clusters.json")},
         "static_resources": {
             "listeners": [listener(front), _metrics(front)],
-            "clusters": [_admin(front), limiter(front), *_collector(front)],
+            "clusters": [
+                loopback("admin", front.admin_port, connect_timeout="1s"),
+                limiter(front),
+                *_collector(front),
+            ],
         },
         "stats_eviction_interval": f"{FORGOTTEN_SECONDS}s",
         "stats_config": {"histogram_bucket_settings": buckets()},
         "overload_manager": overload(front),
     }
+
+
+def _admin(front: Front) -> Json:
+    return loopback("admin", front.admin_port, connect_timeout="1s")
 
 
 def _collector(front: Front) -> list[Json]:
@@ -66,16 +73,3 @@ def _own(path: str, asked: str) -> Json:
     get = {"name": ":method", "string_match": {"exact": "GET"}}
     route = {"cluster": "admin", "prefix_rewrite": asked}
     return {"match": {"path": path, "headers": [get]}, "route": route}
-
-
-def _admin(front: Front) -> Json:
-    endpoint = {"endpoint": {"address": _address(_LOOPBACK, front.admin_port)}}
-    return {
-        "name": "admin",
-        "type": "STATIC",
-        "connect_timeout": "1s",
-        "load_assignment": {
-            "cluster_name": "admin",
-            "endpoints": [{"lb_endpoints": [endpoint]}],
-        },
-    }

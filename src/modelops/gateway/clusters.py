@@ -19,7 +19,8 @@ LONGEST_EJECTION_SECONDS: Final = 30
 MOST: Final = 65_536
 """Connections and requests of a model in flight; engines queue by themselves."""
 
-_HTTP: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+HTTP: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+"""What says how a cluster speaks HTTP."""
 
 
 def cluster(model: Model, *, chained: bool = False) -> Json:
@@ -55,7 +56,7 @@ def cluster(model: Model, *, chained: bool = False) -> Json:
             "max_ejection_percent": 100 if chained else 50,
             "max_ejection_time": f"{LONGEST_EJECTION_SECONDS}s",
         },
-        typed_extension_protocol_options={_HTTP: typed(_HTTP, **http)},
+        typed_extension_protocol_options={HTTP: typed(HTTP, **http)},
     )
 
 

@@ -7,8 +7,10 @@ by Envoy's global rate limit protocol.
 from typing import Final
 
 from modelops.gateway.access import CLAIMS, MARK, SHADOW
+from modelops.gateway.clusters import HTTP
+from modelops.gateway.loopback import loopback
 from modelops.gateway.snapshot import Front
-from modelops.gateway.typed import FILTERS, Json, extension, metadata
+from modelops.gateway.typed import FILTERS, Json, extension, metadata, typed
 
 ASKER: Final = "modelops.limits"
 CLUSTER: Final = "limiter"
@@ -93,21 +95,12 @@ def _marked() -> Json:
 
 def limiter(front: Front) -> Json:
     """Return how the control process is reached: beside Envoy, and nowhere else."""
-    address = {"address": "127.0.0.1", "port_value": front.limiter_port}
-    endpoint = {"endpoint": {"address": {"socket_address": address}}}
-    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
     http: Json = {"explicit_http_config": {"http2_protocol_options": {}}}
     kinds = ("max_connections", "max_pending_requests", "max_requests")
-    return {
-        "name": CLUSTER,
-        "type": "STATIC",
-        "connect_timeout": "0.25s",
-        "circuit_breakers": {"thresholds": [dict.fromkeys(kinds, 65_536)]},
-        "typed_extension_protocol_options": {
-            options: {"@type": f"type.googleapis.com/{options}", **http}
-        },
-        "load_assignment": {
-            "cluster_name": CLUSTER,
-            "endpoints": [{"lb_endpoints": [endpoint]}],
-        },
-    }
+    return loopback(
+        CLUSTER,
+        front.limiter_port,
+        connect_timeout="0.25s",
+        circuit_breakers={"thresholds": [dict.fromkeys(kinds, 65_536)]},
+        typed_extension_protocol_options={HTTP: typed(HTTP, **http)},
+    )

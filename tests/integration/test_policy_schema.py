@@ -1,11 +1,11 @@
 """The laws of Tenant and ModelRoute as a user meets them: on a real API server."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from integration.api import Api, Manifest, Refusal
+from integration.rules import cel_rules
 from modelops.api.base import API_VERSION
 from modelops.api.crd import crd
 from modelops.api.policies import POLICIES
@@ -90,19 +90,9 @@ def test_a_tenant_is_named_as_keys_name_it(api: Api, namespace: str, name: str) 
 def test_every_rule_has_its_row() -> None:
     """No CEL rule of a policy is without a row that breaks it."""
     told = [says for _, _, says in REFUSED] + ["the name is what `modelops key create --tenant`"]
-    messages = {rule["message"] for kind in POLICIES.values() for rule in _rules(crd(kind))}
+    messages = {rule["message"] for kind in POLICIES.values() for rule in cel_rules(crd(kind))}
     assert messages
     assert not {m for m in messages if not any(says in m for says in told)}
-
-
-def _rules(node: Any) -> Iterator[dict[str, str]]:
-    if isinstance(node, dict):
-        yield from node.get("x-kubernetes-validations", [])
-        children: Any = node.values()
-    else:
-        children = node if isinstance(node, list) else []
-    for child in children:
-        yield from _rules(child)
 
 
 def test_get_shows_the_columns(api: Api, namespace: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from integration.api import Api, Refusal
 from integration.conftest import established, text_model
+from integration.rules import cel_rules
 from modelops.api.base import API_VERSION
 from modelops.api.crd import crd
 from modelops.api.group import EVERY_KIND
@@ -137,19 +138,9 @@ def test_a_name_that_makes_no_service_is_refused(api: Api, namespace: str, name:
 def test_every_rule_has_its_row() -> None:
     """No CEL rule of the CRD is without a spec in the table that breaks it."""
     told = [says for _, says in REFUSED] + ["the name becomes a Service's name"]
-    messages = {rule["message"] for rule in _rules(crd(KIND))}
+    messages = {rule["message"] for rule in cel_rules(crd(KIND))}
     assert messages
     assert not {m for m in messages if not any(says in m for says in told)}
-
-
-def _rules(node: Any) -> Iterator[dict[str, str]]:
-    if isinstance(node, dict):
-        yield from node.get("x-kubernetes-validations", [])
-        children: Any = node.values()
-    else:
-        children = node if isinstance(node, list) else []
-    for child in children:
-        yield from _rules(child)
 
 
 def test_the_crds_are_served_without_complaint(api: Api) -> None:

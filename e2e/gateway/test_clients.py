@@ -1,13 +1,11 @@
 """Story: the official clients, in two languages, on a real engine."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from e2e.clients.official import LANGUAGES, Json, use
 from e2e.keys import new_key, until_taken
-from e2e.platform import GATEWAY, SYSTEM_NAMESPACE
 from e2e.space import Space
 
 CHAT, VECTORS = "clients-chat", "clients-vectors"
@@ -40,13 +38,6 @@ def served(space: Space) -> Space:
     space.until_ready(CHAT)
     space.until_ready(VECTORS)
     return space
-
-
-@pytest.fixture(scope="module")
-def url(served: Space) -> Iterator[str]:
-    """Where the gateway answers."""
-    with served.kube.forward(f"service/{GATEWAY}", 80, SYSTEM_NAMESPACE) as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import json
 import time
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator
 
 import httpx
 import openai
@@ -11,8 +10,9 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 from prometheus_client.parser import text_string_to_metric_families
 
+from e2e.gateway.caller import client, listed
 from e2e.keys import modelops_key, new_key
-from e2e.platform import GATEWAY, SYSTEM_NAMESPACE
+from e2e.platform import SYSTEM_NAMESPACE
 from e2e.space import Space
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is Kubernetes?"}]
@@ -30,31 +30,11 @@ def served(space: Space) -> Space:
 
 
 @pytest.fixture(scope="module")
-def url(served: Space) -> Iterator[str]:
-    """Where the gateway answers."""
-    with served.kube.forward(f"service/{GATEWAY}", 80, SYSTEM_NAMESPACE) as found:
-        yield found
-
-
-def client(url: str, key: str) -> openai.OpenAI:
-    """Return the official client, which tries nothing twice."""
-    return openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=120)
-
-
-@pytest.fixture(scope="module")
 def caller(served: Space, url: str) -> openai.OpenAI:
     """A client whose key may use gw-t*."""
     known = client(url, new_key(served.kube, "acme", "gw-t*"))
     served.until(lambda: listed(known) == ["gw-tiny"], 30, lambda: f"it lists {listed(known)}")
     return known
-
-
-def listed(known: openai.OpenAI) -> list[str]:
-    """Return the models that a key may use; none while the gateway does not know the key yet."""
-    try:
-        return [model.id for model in known.models.list()]
-    except openai.AuthenticationError:
-        return []
 
 
 def test_a_chat_with_the_official_client(caller: openai.OpenAI) -> None:

@@ -1,15 +1,15 @@
 """Story: names that lead to several models, and tenants that may use some of them."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any, Final
 
 import openai
 import pytest
 import yaml
 
+from e2e.gateway.caller import client, listed
 from e2e.keys import new_key
-from e2e.platform import GATEWAY, ROOT, SYSTEM_NAMESPACE
+from e2e.platform import ROOT, SYSTEM_NAMESPACE
 from e2e.space import Space
 
 EXAMPLES: Final = ROOT / "manifests" / "examples"
@@ -36,27 +36,12 @@ def served(space: Space) -> Space:
 
 
 @pytest.fixture(scope="module")
-def url(served: Space) -> Iterator[str]:
-    """Where the gateway answers."""
-    with served.kube.forward(f"service/{GATEWAY}", 80, SYSTEM_NAMESPACE) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
 def caller(served: Space, url: str) -> openai.OpenAI:
     """A client whose key names the routes, and none of the models behind them."""
     key = new_key(served.kube, "routed", "chat", ALIAS)
-    known = openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0, timeout=120)
+    known = client(url, key)
     shows(served, known, {"chat", ALIAS})
     return known
-
-
-def listed(known: openai.OpenAI) -> set[str]:
-    """Return the names that a key may use; none while the gateway does not know the key yet."""
-    try:
-        return {model.id for model in known.models.list()}
-    except openai.AuthenticationError:
-        return set()
 
 
 def answered(known: openai.OpenAI, name: str) -> str:
@@ -143,4 +128,4 @@ WIDER: Final[tuple[tuple[list[str], set[str]], ...]] = (
 
 def shows(served: Space, caller: openai.OpenAI, names: set[str]) -> None:
     """Wait until exactly these names are listed."""
-    served.until(lambda: listed(caller) == names, 30, lambda: f"lists {listed(caller)}")
+    served.until(lambda: set(listed(caller)) == names, 30, lambda: f"lists {listed(caller)}")

@@ -1,0 +1,47 @@
+"""Laws of schedules."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from modelops.scaling.policy import Policy
+from modelops.scaling.schedule import Schedule
+
+OFFICE = Schedule("office", "0 8 * * MON-FRI", "0 18 * * *", 3, "Europe/Berlin")
+
+
+def at(text: str) -> float:
+    """Return that time in Berlin."""
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo("Europe/Berlin")).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("when", "floor"),
+    [
+        ("2026-11-24T07:59:59", 1),
+        ("2026-11-24T08:00:00", 3),
+        ("2026-11-24T17:59:59", 3),
+        ("2026-11-24T18:00:00", 1),
+        ("2026-11-28T12:00:00", 1),
+        ("2026-07-01T08:00:00", 3),
+    ],
+)
+def test_a_schedule_holds_between_its_lines(when: str, floor: int) -> None:
+    """The floor holds from a start to the next end, in the schedule's own time zone."""
+    assert Policy(1, 9, schedules=(OFFICE,)).floor(at(when)) == floor
+
+
+def test_the_maximum_is_above_schedules() -> None:
+    """A schedule never asks for more than the maximum."""
+    assert Policy(0, 2, schedules=(OFFICE,)).floor(at("2026-11-24T09:00")) == 2
+
+
+@pytest.mark.parametrize(
+    ("start", "zone"),
+    [("0 8 * *", "UTC"), ("61 * * * *", "UTC"), ("x", "UTC"), ("0 8 * * *", "Mars/Base")],
+)
+def test_what_is_no_schedule_is_refused(start: str, zone: str) -> None:
+    """A line that is no cron line or a zone that is none is refused, with what to write."""
+    with pytest.raises(ValueError, match="write"):
+        Schedule("s", start, "0 9 * * *", 1, zone)

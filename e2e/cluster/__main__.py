@@ -11,6 +11,7 @@ from pathlib import Path
 
 from e2e.cluster.apiserver import ControlPlane
 from e2e.cluster.health import Health
+from e2e.cluster.keda import Keda
 from e2e.cluster.local import LocalCluster
 from e2e.cluster.places import Places
 from e2e.cluster.shell import ClusterError, say, step
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         commands.add_parser(name, help=text, description=text).set_defaults(run=function)
     _add_gpu(commands)
+    _add_keda(commands)
     _add_apiserver(commands)
     return parser
 
@@ -61,6 +63,13 @@ def _add_gpu(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
     gpu = commands.add_parser("gpu", help=text, description=text)
     gpu.add_argument("count", metavar="N", type=int)
     gpu.set_defaults(run=_gpu)
+
+
+def _add_keda(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    text = "install KEDA on the running cluster, or remove it; the first build takes minutes"
+    keda = commands.add_parser("keda", help=text, description=text)
+    keda.add_argument("what", choices=("up", "down"))
+    keda.set_defaults(run=_keda)
 
 
 def _add_apiserver(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -86,6 +95,12 @@ def _apiserver(_: LocalCluster, arguments: argparse.Namespace) -> None:
 
 def _gpu(cluster: LocalCluster, arguments: argparse.Namespace) -> None:
     cluster.fake_gpus(arguments.count)
+
+
+def _keda(cluster: LocalCluster, arguments: argparse.Namespace) -> None:
+    with _alone(cluster.places):
+        keda = Keda(cluster)
+        keda.up() if arguments.what == "up" else keda.down()
 
 
 def _up(cluster: LocalCluster, _: argparse.Namespace) -> None:

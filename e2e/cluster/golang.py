@@ -36,6 +36,12 @@ def _kubernetes(name: str) -> Binary:
     return Binary(name, "kubernetes", f"k8s.io/kubernetes/cmd/{name}", version, f"-s -w {stamps}")
 
 
+def _keda(name: str, command: str) -> Binary:
+    module, version = "github.com/kedacore/keda/v2", "v2.21.0"
+    stamp = f"-s -w -X {module}/version.Version={version.removeprefix('v')}"
+    return Binary(name, "keda", f"{module}/cmd/{command}", version, stamp)
+
+
 APISERVER = _kubernetes("kube-apiserver")
 CONTROLLER_MANAGER = _kubernetes("kube-controller-manager")
 SCHEDULER = _kubernetes("kube-scheduler")
@@ -47,6 +53,8 @@ COREDNS = Binary("coredns", "addons", "./coredns", "v1.15.0")
 HELM = Binary("helm", "helm", "helm.sh/helm/v4/cmd/helm", "v4.3.1")
 VERSITYGW = Binary("versitygw", "versitygw", "github.com/versity/versitygw/cmd/versitygw", "v1.8.0")
 PAUSE = Binary("pause", "pause", ".", "v1")
+KEDA = _keda("keda", "operator")
+KEDA_ADAPTER = _keda("keda-adapter", "adapter")
 VOLUMES = Binary("volumes", "addons", "./volumes", "v1")
 
 CLUSTER = (
@@ -62,7 +70,7 @@ CLUSTER = (
     PAUSE,
     VOLUMES,
 )
-ALL = (*CLUSTER, VERSITYGW)
+ALL = (*CLUSTER, VERSITYGW, KEDA, KEDA_ADAPTER)
 
 
 def recipe(binary: Binary, toolchain: str = VERSION) -> str:

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from orjson import Fragment
 
 from modelops.gateway.files import publish, published
 from modelops.gateway.keys import KeyRecord, SigningKey
+from modelops.gateway.memo import Memo
 from modelops.gateway.render import BOOTSTRAP, clusters, render
 from modelops.gateway.retired import Retired
 from modelops.gateway.snapshot import Front, Snapshot, Tls
@@ -59,7 +61,8 @@ class Gateway:
     signing: SigningKey
     snapshot: Snapshot = field(default_factory=Snapshot)
     _ids: Iterator[int] = field(default_factory=count)
-    _retired: Retired = field(default_factory=Retired)
+    _retired: Retired[Fragment] = field(default_factory=Retired)
+    _memo: Memo = field(default_factory=Memo)
 
     @property
     def url(self) -> str:
@@ -71,8 +74,10 @@ class Gateway:
         """Publish a changed snapshot, as the control process does; return the files that differ."""
         self.snapshot = replace(self.snapshot, **changes)
         folder = Path(self.front.folder)
-        retired = self._retired.beside(clusters(self.snapshot), time.monotonic())
-        before, files = published(folder), render(self.snapshot, self.front, retired)
+        self._memo.turn()
+        needed = clusters(self.snapshot, self._memo)
+        retired = self._retired.beside(needed, time.monotonic())
+        before, files = published(folder), render(self.snapshot, self.front, retired, self._memo)
         publish(folder, files, before)
         return {name for name, text in files.items() if before.get(name) != text}
 

@@ -178,8 +178,8 @@ def test_keys_are_made_revoked_and_rotated(tmp_path: Path) -> None:
         await store.add(EXPIRED)
         first = await store.signing_key()
         await stage.until(lambda files: first.id in files["verifier.json"])
-        await stage.until(lambda files: '"value": "7000"' in files["limits.json"])
-        assert '"value": "5000"' not in published(tmp_path)["limits.json"]
+        await stage.until(lambda files: '"value":"7000"' in files["limits.json"])
+        assert '"value":"5000"' not in published(tmp_path)["limits.json"]
         await store.revoke("k1")
         await store.revoke("k0")
         await stage.until(lambda files: "k1" in files["revocation.json"])

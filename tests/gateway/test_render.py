@@ -14,6 +14,7 @@ from gateway.certificates import certificate
 from gateway.conftest import model
 from gateway.proxy import binary
 from modelops.gateway.files import publish, published
+from modelops.gateway.memo import Memo, dumps
 from modelops.gateway.render import BOOTSTRAP, render
 from modelops.gateway.snapshot import Contended, Front, Route, Snapshot, Target, Tenant, Tls
 
@@ -96,6 +97,31 @@ def test_equal_snapshots_give_equal_files(snapshot: Snapshot) -> None:
         tenants=snapshot.tenants[::-1],
     )
     assert render(snapshot, FRONT) == render(again, FRONT)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(SNAPSHOTS, min_size=1, max_size=4))
+def test_what_was_rendered_before_changes_nothing(snapshots: list[Snapshot]) -> None:
+    """A series of snapshots with one memory gives the files that each gives without any."""
+    memo = Memo()
+    for snapshot in snapshots:
+        memo.turn()
+        assert render(snapshot, FRONT, memo=memo) == render(snapshot, FRONT)
+
+
+def test_only_the_model_that_changed_is_made_anew() -> None:
+    """A text is made once for equal arguments, and forgotten when a rendering does without it."""
+    made: list[str] = []
+
+    def make(name: str) -> dict[str, str]:
+        made.append(name)
+        return {"name": name}
+
+    memo = Memo()
+    for names in ("aab", "ab", "bc", "c", "a"):
+        memo.turn()
+        assert [dumps(memo.text(make, n)) for n in names] == [dumps({"name": n}) for n in names]
+    assert made == ["a", "b", "c", "a"]
 
 
 @settings(max_examples=25, deadline=None)

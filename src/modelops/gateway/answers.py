@@ -145,6 +145,7 @@ def mappers() -> list[Json]:
         _mapper(REQUEST_MALFORMED, _status(426)),  # HTTP before 1.1
         _mapper(REQUEST_MALFORMED, _status(501)),  # a transfer encoding other than chunked
         _mapper(REQUEST_MALFORMED, {"and_filter": {"filters": [_status(400), _unread()]}}),
+        _mapper(MODEL_UNKNOWN, _flag("NR")),  # one that the key does not name
         _mapper(LIMITS_UNKNOWN, _flag("RLSE")),
         _mapper(MODEL_BUSY, _flag("UO")),
         _mapper(OVERLOADED, _because("overload")),

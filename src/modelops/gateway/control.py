@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from orjson import Fragment
+
 from modelops.api.base import API_VERSION
 from modelops.api.kinds import KINDS
 from modelops.api.policies.modelroute import KIND as MODEL_ROUTE
@@ -16,6 +18,7 @@ from modelops.api.policies.tenant import KIND as TENANT
 from modelops.cluster import Cluster
 from modelops.gateway import observed
 from modelops.gateway.files import publish, published
+from modelops.gateway.memo import Memo
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.observed import Found, Slice, Standing, Wish
 from modelops.gateway.oidc import Keys
@@ -122,7 +125,8 @@ class Control:
     contended: Callable[[], Contended] = Contended
     issuer_keys: Callable[[], Mapping[str, Keys]] = dict
     _files: dict[str, str] | None = field(default=None, init=False)
-    _retired: Retired = field(default_factory=Retired, init=False)
+    _retired: Retired[Fragment] = field(default_factory=Retired, init=False)
+    _memo: Memo = field(default_factory=Memo, init=False)
 
     async def run(self) -> None:
         """Follow the cluster and publish until cancelled."""
@@ -151,8 +155,9 @@ class Control:
         folder = Path(self.front.folder)
         try:
             before = published(folder) if self._files is None else self._files
-            retired = self._retired.beside(clusters(snapshot), started)
-            files = render(snapshot, self.front, retired)
+            self._memo.turn()
+            retired = self._retired.beside(clusters(snapshot, self._memo), started)
+            files = render(snapshot, self.front, retired, self._memo)
             written = publish(folder, files, before)
         except OSError as error:
             log.error("Envoy's files cannot be written to %s, trying again: %s", folder, error)  # noqa: TRY400  the cause is the file system's

@@ -14,15 +14,18 @@ from modelops.gateway.typed import Json, extension, typed
 _COMPOSITE: Final = "envoy.extensions.clusters.composite.v3.ClusterConfig"
 
 
-def chains(route: Route) -> Iterator[Json]:
-    """Yield the clusters that a route needs besides those of its models."""
+def chains(route: Route) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the clusters that a route needs besides those of its models: their names and members.
+
+    A member is the cluster that an attempt goes to, in their order.
+    """
     if not route.fallback:
         return
     longest = attempts(route)
     for target in shares(route):
         order = _order(target.model, route)
         padded = order + order[-1:] * (longest - len(order))
-        yield _composite(_name(route, target), [model.cluster for model in padded])
+        yield _name(route, target), tuple(model.cluster for model in padded)
 
 
 def destination(route: Route) -> Json | None:
@@ -63,7 +66,8 @@ def _name(route: Route, target: Target) -> str:
     return f"{route.namespace}.{route.name}/{target.model.name}"
 
 
-def _composite(name: str, clusters: list[str]) -> Json:
+def composite(name: str, clusters: tuple[str, ...]) -> Json:
+    """Return such a cluster."""
     members = [{"name": cluster} for cluster in clusters]
     return typed(
         "envoy.config.cluster.v3.Cluster",

@@ -8,7 +8,8 @@ from modelops.gateway.typed import Json, typed
 MULTIPART: Final = "modelops.multipart"
 """The name of the filter that reads the form's `model`."""
 
-PATHS: Final = ("/v1/audio/transcriptions", "/v1/audio/translations")
+PREFIX: Final = "/v1/audio/"
+PATHS: Final = (f"{PREFIX}transcriptions", f"{PREFIX}translations")
 CONTENT_TYPE: Final = r"(?i)multipart/form-data\s*;.*"
 
 JSON_READER: Final = "json_to_metadata"

@@ -1,50 +1,63 @@
 """From a snapshot to all the files that Envoy reads."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
+
+from orjson import Fragment
 
 from modelops.gateway import access
 from modelops.gateway.bootstrap import bootstrap
 from modelops.gateway.clusters import cluster
-from modelops.gateway.groups import chains
+from modelops.gateway.groups import chains, composite
 from modelops.gateway.listener import CERTIFICATE, certificate
+from modelops.gateway.memo import Memo, dumps
 from modelops.gateway.routes import virtual_hosts
 from modelops.gateway.snapshot import Front, Snapshot
-from modelops.gateway.typed import Json, discovery, typed
+from modelops.gateway.typed import discovery, typed
 
 BOOTSTRAP: Final = "bootstrap.json"
 _FILTER: Final = "envoy.config.core.v3.TypedExtensionConfig"
 
 
-def render(snapshot: Snapshot, front: Front, retired: Iterable[Json] = ()) -> dict[str, str]:
+Clusters = Mapping[str, Fragment]
+"""Envoy's clusters as JSON, by name."""
+
+
+def render(
+    snapshot: Snapshot,
+    front: Front,
+    retired: Clusters = MappingProxyType({}),
+    memo: Memo | None = None,
+) -> dict[str, str]:
     """Return the files by name, in the order in which they are written.
 
     What is referred to comes before what refers to it; the bootstrap is last, so that Envoy
     starts when all is there. Equal inputs give equal texts. ``retired`` are clusters of earlier
-    configurations that stay for a while.
+    configurations that stay for a while; ``memo`` spares what was made before.
     """
-    found = (*clusters(snapshot).values(), *retired)
+    known = memo or Memo()
+    found = {**retired, **clusters(snapshot, known)}
     contents = {
-        "clusters.json": discovery(sorted(found, key=lambda made: str(made["name"]))),
+        "clusters.json": discovery(found[name] for name in sorted(found)),
         "verifier.json": _filter("verifier", access.verifier(snapshot, front)),
         "revocation.json": _filter("revocation", access.revocation(snapshot, front)),
         "limits.json": _filter("limits", access.limits(snapshot, front)),
         **_certificate(front),
-        "routes.json": discovery([virtual_hosts(snapshot)]),
+        "routes.json": discovery([virtual_hosts(snapshot, known)]),
         BOOTSTRAP: bootstrap(front),
     }
     return {name: _text(content) for name, content in contents.items()}
 
 
-def clusters(snapshot: Snapshot) -> dict[str, Json]:
+def clusters(snapshot: Snapshot, memo: Memo) -> dict[str, Fragment]:
     """Return all clusters that a snapshot needs, by name."""
     routed = (model for route in snapshot.routes for model in route.models)
     models = {model.cluster: model for model in (*snapshot.models, *routed)}
     chained = {m.cluster for route in snapshot.routes if route.fallback for m in route.models}
-    alone = (cluster(m, chained=name in chained) for name, m in models.items())
-    grouped = (chain for route in snapshot.routes for chain in chains(route))
-    return {str(made["name"]): made for made in (*alone, *grouped)}
+    alone = {n: memo.text(cluster, m, chained=n in chained) for n, m in models.items()}
+    grouped = dict(chain for route in snapshot.routes for chain in chains(route))
+    return alone | {n: memo.text(composite, n, members) for n, members in grouped.items()}
 
 
 def _certificate(front: Front) -> dict[str, Any]:
@@ -56,4 +69,4 @@ def _filter(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, sort_keys=True) + "\n"
+    return dumps(content).decode() + "\n"

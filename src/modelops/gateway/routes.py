@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Final
 
+from orjson import Fragment
+
 from modelops.gateway import affinity, answers, contention, multipart, openapi
 from modelops.gateway.access import CLAIMS, MARK
 from modelops.gateway.answers import BODY, Refusal, direct
 from modelops.gateway.grants import covering
 from modelops.gateway.groups import attempts, destination
+from modelops.gateway.memo import Memo
 from modelops.gateway.restrictions import Allowed, allowed, divided, only, restricted
 from modelops.gateway.snapshot import Model, Offer, Route, Snapshot
 from modelops.gateway.typed import Json, extension, metadata, typed
@@ -42,12 +45,9 @@ def _one_of(paths: Sequence[str]) -> Json:
 
 
 _PATH: Final = _one_of(PATHS)
-_JSON_PATH: Final = _one_of(JSON_PATHS)
-_FORM_PATH: Final = _one_of(multipart.PATHS)
-_LISTED: Final = ({"path": "/v1/models"}, {"prefix": "/v1/models/"})
+_LISTED: Final = {"safe_regex": {"regex": "/v1/models(/.*)?"}}
 _DOCUMENT: Final = {"path": openapi.PATH}
 _ANY: Final = {"prefix": "/"}
-_POST: Final = {"name": ":method", "string_match": {"exact": "POST"}}
 _GET: Final = {"name": ":method", "string_match": {"exact": "GET"}}
 JSON_TYPE: Final = r"(?i)application/json\s*(;.*)?"
 
@@ -76,13 +76,13 @@ On a ring the next place is often the same replica's: so often another one is lo
 """
 
 
-def virtual_hosts(snapshot: Snapshot) -> Json:
+def virtual_hosts(snapshot: Snapshot, memo: Memo) -> Json:
     """Return the route configuration; finding a model costs the same among 1 and among 1,000."""
     host = {
         "name": ROUTES,
         "domains": ["*"],
         "request_headers_to_remove": [MARK],
-        "matcher": _by_tenant(snapshot),
+        "matcher": _by_tenant(snapshot, memo),
     }
     return typed(
         "envoy.config.route.v3.RouteConfiguration",
@@ -92,21 +92,44 @@ def virtual_hosts(snapshot: Snapshot) -> Json:
     )
 
 
-def _by_tenant(snapshot: Snapshot) -> Json:
+def _by_tenant(snapshot: Snapshot, memo: Memo) -> Json:
     """Return the matcher that shows each restricted tenant only what it may use."""
     offers, usable = snapshot.offers, restricted(snapshot)
-    everything = _by_model(offers)
+    everything = _by_model(offers, memo)
     if not usable:
         return everything
     who = allowed(usable)
     theirs = [offer for offer in offers if offer.served_name in who]
-    return divided(usable, _by_model(theirs, who), everything)
+    return divided(usable, _by_model(theirs, memo, who), everything)
 
 
-def _by_model(offers: Sequence[Offer], who: Allowed = MappingProxyType({})) -> Json:
-    """Return the matcher of the models; `who` may use which of them, where that is restricted."""
-    served = {o.served_name: _list(_of_offer(o, who.get(o.served_name))) for o in offers}
-    return _found(MODEL, served) | {"on_no_match": _list(_without_model(offers, who))}
+def _by_model(offers: Sequence[Offer], memo: Memo, who: Allowed = MappingProxyType({})) -> Json:
+    """Return the matcher of the models; `who` may use which of them, where that is restricted.
+
+    What all models have in common is said once, since Envoy reads all this with each change.
+    """
+    theirs = {o.served_name: who.get(o.served_name) for o in offers}
+    served = {o.served_name: memo.text(_of_offer, o, theirs[o.served_name]) for o in offers}
+    listed = [memo.text(_entry, o, theirs[o.served_name]) for o in offers]
+    asked = _found(MODEL, served) | {"on_no_match": _list(_without_model())}
+    on_match = {"predicate": _asking(), "on_match": {"matcher": asked}}
+    return {
+        "matcher_list": {"matchers": [on_match]},
+        "on_no_match": _list(_elsewhere(listed)),
+    }
+
+
+def _asking() -> Json:
+    """Return the predicate of requests that are for a model: of a path that is passed on."""
+    paths = "|".join(map(re.escape, PATHS))
+    of_path = _header(":path", {"safe_regex": {"google_re2": {}, "regex": rf"({paths})(\?.*)?"}})
+    return {"and_matcher": {"predicate": [of_path, _header(":method", {"exact": "POST"})]}}
+
+
+def _header(name: str, match: Json) -> Json:
+    kind = "envoy.type.matcher.v3.HttpRequestHeaderMatchInput"
+    read = {"input": extension("header", kind, header_name=name), "value_match": match}
+    return {"single_predicate": read}
 
 
 def _found(key: str, choice: Json) -> Json:
@@ -122,17 +145,13 @@ def _list(routes: list[Json]) -> Json:
     return {"action": extension("routes", "envoy.config.route.v3.RouteList", routes=routes)}
 
 
-def _of_offer(offer: Offer, tenants: Sequence[str] | None) -> list[Json]:
+def _of_offer(offer: Offer, tenants: Sequence[str] | None) -> Json:
+    """Return the route of those whose key opens the model; Envoy's own 404 answers the others."""
     where = metadata(*CLAIMS, "models")
     fits = {"string_match": {"safe_regex": {"regex": covering(offer.served_name)}}}
     may_use = {**where, "value": {"list_match": {"one_of": fits}}}
-    match = {**_PATH, "headers": [_POST], "dynamic_metadata": [may_use]}
-    passed = {"match": match | (only(tenants) if tenants else {})}
-    return [
-        passed | _answered(offer) | {"name": offer.served_name},
-        _refuse(_PATH | {"headers": [_POST]}, answers.MODEL_UNKNOWN),
-        *_elsewhere(),
-    ]
+    match = {**_ANY, "dynamic_metadata": [may_use], **(only(tenants) if tenants else {})}
+    return _list([{"name": offer.served_name, "match": match, **_answered(offer)}])
 
 
 def _answered(offer: Offer) -> Json:
@@ -158,47 +177,38 @@ def _retries(offer: Offer) -> Json:
     return RETRIES
 
 
-def _without_model(offers: Sequence[Offer], who: Allowed) -> list[Json]:
-    """Return what answers requests that name no model which exists."""
-    return [
-        *_without_model_in_json(),
-        *(_models(match, offers, who) for match in _LISTED),
-        _document(),
-        *(_refuse(match, answers.GET_ONLY) for match in (*_LISTED, _DOCUMENT)),
-        *_without_model_in_form(),
-        *_elsewhere(),
-    ]
+def _without_model() -> list[Json]:
+    """Return what answers requests to a model's path that name none which exists.
 
-
-def _without_model_in_json() -> list[Json]:
-    """Return the refusals of bodies in JSON; the first is every request's until its body is read.
-
-    It is found by one look at the path.
+    The first of JSON is every request's until its body is read.
     """
-    post = _JSON_PATH | {"headers": [_POST]}
-    of_json = _JSON_PATH | {"headers": [_POST, _type(JSON_TYPE)]}
-    return [
-        _refuse(of_json | _body_in_order(), answers.MODEL_UNKNOWN),
-        _refuse(_JSON_PATH | {"headers": [_POST, _type_other_than(JSON_TYPE)]}, answers.NOT_JSON),
-        _refuse(post | _body("malformed"), answers.JSON_MALFORMED),
-        _refuse(post | _body("nameless"), answers.MODEL_MISSING),
-    ]
-
-
-def _without_model_in_form() -> list[Json]:
-    post = _FORM_PATH | {"headers": [_POST]}
-    foreign = _FORM_PATH | {"headers": [_POST, _type_other_than(multipart.CONTENT_TYPE)]}
-    refused = [
+    form = {"prefix": multipart.PREFIX}
+    foreign = form | {"headers": [_type_other_than(multipart.CONTENT_TYPE)]}
+    in_form = [
         _refuse(foreign, answers.NOT_FORM),
-        _refuse(post | _body("malformed"), answers.FORM_MALFORMED),
-        _refuse(post | _body("nameless"), answers.MODEL_MISSING),
-        _refuse(post, answers.MODEL_UNKNOWN),
+        _refuse(form | _body("malformed"), answers.FORM_MALFORMED),
+        _refuse(form | _body("nameless"), answers.MODEL_MISSING),
+        _refuse(form, answers.MODEL_UNKNOWN),
     ]
-    return [route | multipart.read() for route in refused]
+    of_json = _ANY | {"headers": [_type(JSON_TYPE)]}
+    return [
+        *(route | multipart.read() for route in in_form),
+        _refuse(of_json | _body_in_order(), answers.MODEL_UNKNOWN),
+        _refuse(_ANY | {"headers": [_type_other_than(JSON_TYPE)]}, answers.NOT_JSON),
+        _refuse(_ANY | _body("malformed"), answers.JSON_MALFORMED),
+        _refuse(_ANY | _body("nameless"), answers.MODEL_MISSING),
+    ]
 
 
-def _elsewhere() -> list[Json]:
-    return [_refuse(_PATH, answers.POST_ONLY), _refuse(_ANY, answers.URL_UNKNOWN)]
+def _elsewhere(listed: Sequence[Fragment]) -> list[Json]:
+    """Return what answers requests that are for no model; `listed` are the entries of the list."""
+    return [
+        _models(listed),
+        _document(),
+        *(_refuse(match, answers.GET_ONLY) for match in (_LISTED, _DOCUMENT)),
+        _refuse(_PATH, answers.POST_ONLY),
+        _refuse(_ANY, answers.URL_UNKNOWN),
+    ]
 
 
 def _body(state: str) -> Json:
@@ -215,11 +225,10 @@ def _refuse(match: Json, refusal: Refusal) -> Json:
     return {"match": match, **direct(refusal)}
 
 
-def _models(match: Json, offers: Sequence[Offer], who: Allowed) -> Json:
-    """Return a route to the list of models; the filter picks those that the caller may use."""
-    listed = [{"id": o.served_name, "json": _described(o), **_for(o, who)} for o in offers]
+def _models(listed: Sequence[Fragment]) -> Json:
+    """Return the route to the list of models; the filter picks those that the caller may use."""
     return {
-        "match": {**match, "headers": [_GET]},
+        "match": {**_LISTED, "headers": [_GET]},
         "metadata": {"filter_metadata": {LISTING: {"models": listed}}},
         "typed_per_filter_config": {
             LISTING: typed("envoy.config.route.v3.FilterConfig", config={})
@@ -237,8 +246,10 @@ def _document() -> Json:
     }
 
 
-def _for(offer: Offer, who: Allowed) -> Json:
-    return {"tenants": dict.fromkeys(who[offer.served_name], True)} if who else {}
+def _entry(offer: Offer, tenants: Sequence[str] | None) -> Json:
+    """Return a model's entry in that list, with those who alone may use it."""
+    whose = {} if tenants is None else {"tenants": dict.fromkeys(tenants, True)}
+    return {"id": offer.served_name, "json": _described(offer), **whose}
 
 
 def _described(offer: Offer) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from orjson import Fragment
+
 Json = dict[str, Any]
 PREFIX: Final = "type.googleapis.com/"
 FILTERS: Final = "envoy.extensions.filters.http"
@@ -28,6 +30,6 @@ def file_source(path: str) -> Json:
     return {"path_config_source": {"path": path}, "resource_api_version": "V3"}
 
 
-def discovery(resources: Iterable[Mapping[str, Any]]) -> Json:
+def discovery(resources: Iterable[Mapping[str, Any] | Fragment]) -> Json:
     """Return the content of such a file."""
     return {"resources": list(resources)}

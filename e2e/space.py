@@ -1,5 +1,6 @@
 """One story's namespace: apply models there, and wait on what becomes of them."""
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,6 +39,11 @@ class Space:
         }
         self.kube.apply(manifest, namespace=self.name)
         return manifest
+
+    def scale(self, name: str, **scaling: Any) -> None:
+        """Change the fields of a model's spec.scaling that are named."""
+        change = json.dumps({"spec": {"scaling": scaling}})
+        self.kube.run("patch", "tm", name, "-n", self.name, "--type=merge", f"--patch={change}")
 
     def status(self, name: str) -> dict[str, Any]:
         """Return the status of a TextModel."""

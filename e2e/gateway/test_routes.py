@@ -85,22 +85,17 @@ def test_a_group_shares_the_requests(served: Space, caller: openai.OpenAI) -> No
 
 
 def test_a_chain_goes_on_when_a_model_rests(served: Space, caller: openai.OpenAI) -> None:
-    """With both targets at zero replicas the small model answers, and one that is back again."""
+    """With both targets turned off the small model answers, and one that is back again."""
     for name in ("stable", "canary"):
-        scale(served, name, 0)
+        served.scale(name, maxReplicas=0)
     told = "no replica of stable, canary answers; small answers instead"
     served.until(lambda: sentence(served, "chat") == told, 120, lambda: sentence(served, "chat"))
     assert {answered(caller, "chat") for _ in range(10)} == {"small"}
-    scale(served, "stable", 1)
+    served.scale("stable", maxReplicas=1)
     served.until_reason("stable", "Serving", 300)
     served.until(
         lambda: answered(caller, "chat") == "stable", 30, lambda: "stable does not answer again"
     )
-
-
-def scale(served: Space, name: str, replicas: int) -> None:
-    """Scale a model as users do."""
-    served.kube.run("scale", f"textmodel/{name}", f"--replicas={replicas}", "-n", served.name)
 
 
 def test_a_tenant_is_shut_off_and_let_in_again(served: Space, caller: openai.OpenAI) -> None:

@@ -88,6 +88,7 @@ def test_the_status_tells_which_weights_are_served(served: Space) -> None:
 
 def test_scaled_to_zero_is_idle_and_comes_back(served: Space) -> None:
     """`kubectl scale --replicas=0` makes the model Idle and Ready; 1 makes it serve again."""
+    served.scale("tiny", minReplicas=0, idleAfterSeconds=86400)
     served.kube.run("scale", "tm", "tiny", "-n", served.name, "--replicas=0")
     idle = served.until_reason("tiny", "Idle", 120)
     assert idle["status"] == "True"

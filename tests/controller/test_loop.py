@@ -95,7 +95,7 @@ def test_a_crash_after_any_write_converges(crash: int, replicas: int, change: bo
         world.model(scaling={"minReplicas": replicas})
         if change:
             settled(world)
-            world.change(lambda m: m["spec"].update({"scaling": {"minReplicas": 1}}))
+            world.change(lambda m: m["spec"].update({"scaling": {"maxReplicas": 3, "replicas": 2}}))
     smooth, rough = worlds
     settled(smooth)
     rough.server.writes_left = crash

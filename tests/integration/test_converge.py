@@ -98,15 +98,24 @@ def writers(api: Api, namespace: str) -> list[str]:
 
 
 def test_scaling_the_object_scales_its_deployment(api: Api, namespace: str) -> None:
-    """What `kubectl scale` writes reaches the Deployment; a budget comes with it and goes."""
-    api.create(text_model(namespace))
+    """What `kubectl scale` writes reaches the Deployment, within the bounds."""
+    api.create(text_model(namespace, scaling={"minReplicas": 0, "maxReplicas": 3, "replicas": 1}))
     converged(api, namespace)
-    api.merge("TextModel", namespace, "chat", {"spec": {"replicas": 3}}, "scale")
+    api.merge("TextModel", namespace, "chat", {"spec": {"replicas": 5}}, "scale")
     eventually(
         lambda: api.get("Deployment", namespace, "chat")["spec"]["replicas"] == 3, what="3 replicas"
     )
-    eventually(lambda: api.find("PodDisruptionBudget", namespace, "chat"), what="the budget")
+    scaled(api, namespace, replicas=3)
     api.merge("TextModel", namespace, "chat", {"spec": {"replicas": 0}}, "scale")
+    reaches(api, namespace, "Idle")
+
+
+def test_a_budget_comes_with_the_second_replica_and_goes(api: Api, namespace: str) -> None:
+    """A model that may have several replicas has a disruption budget, whatever runs now."""
+    api.create(text_model(namespace, scaling={"maxReplicas": 3}))
+    eventually(lambda: api.find("PodDisruptionBudget", namespace, "chat"), what="the budget")
+    converged(api, namespace)
+    api.merge("TextModel", namespace, "chat", {"spec": {"scaling": {"maxReplicas": 0}}})
     reaches(api, namespace, "Idle")
     eventually(lambda: api.find("PodDisruptionBudget", namespace, "chat") is None, what="no budget")
 

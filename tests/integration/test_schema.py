@@ -14,6 +14,27 @@ from modelops.api.group import EVERY_KIND
 from modelops.api.kinds.textmodel import KIND
 
 HF: dict[str, Any] = {"uri": "hf://owner/name"}
+SCALING: dict[str, Any] = {
+    "minReplicas": 1,
+    "state": "Active",
+    "idleAfterSeconds": 300,
+    "priority": 0,
+    "preemption": "Never",
+}
+"""What the API server makes of a scaling that says nothing."""
+
+OFFICE = {
+    "name": "office",
+    "start": "0 8 * * mon-fri",
+    "end": "0 18 * * 1-5",
+    "timeZone": "Europe/Vienna",
+    "minReplicas": 2,
+}
+BY_PROMETHEUS = {
+    "prometheus": {"serverAddress": "http://prometheus:9090", "query": "up", "threshold": 2}
+}
+STREAM = {"address": "redis:6379", "stream": "jobs", "consumerGroup": "workers", "lag": 5}
+BY_STREAM = {"redisStreams": STREAM}
 
 ACCEPTED: list[dict[str, Any]] = [
     {"model": {"uri": "hf://Qwen/Qwen3-8B"}},
@@ -30,6 +51,14 @@ ACCEPTED: list[dict[str, Any]] = [
     {"model": HF, "cache": {"claimName": "shared"}},
     {"model": HF, "cache": {"medium": "EmptyDir", "size": "5Gi"}},
     {"model": HF, "scaling": {"minReplicas": 0}},
+    {"model": HF, "scaling": {"minReplicas": 0, "maxReplicas": 4, "replicas": 9}},
+    {"model": HF, "scaling": {"maxReplicas": 0}},
+    {"model": HF, "scaling": {"maxReplicas": 4, "targets": {"queueDepth": 8, "concurrency": 2}}},
+    {"model": HF, "scaling": {"maxReplicas": 2, "schedules": [OFFICE]}},
+    {"model": HF, "scaling": {"schedules": [OFFICE], "state": "Paused"}},
+    {"model": HF, "scaling": {"triggers": [BY_PROMETHEUS, BY_STREAM]}},
+    {"model": HF, "scaling": {"behavior": {"scaleUp": {"maxReplicasPerMinute": 4}}}},
+    {"model": HF, "scaling": {"priority": -5, "preemption": "IdleLowerPriority"}},
     {"model": HF, "rollout": {"maxSurge": 2, "drainSeconds": 5}},
     {"model": HF, "rollout": {"strategy": "Recreate", "drainSeconds": 5}},
     {"model": HF, "routing": {"policy": "PrefixAware", "sessionHeader": "X-Chat"}},
@@ -67,6 +96,31 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": HF, "scaling": {"minReplicas": -1}}, "greater than or equal to 0"),
     ({"model": HF, "scaling": {"minReplicas": 1001}}, "less than or equal to 1000"),
     ({"model": HF, "scaling": {"minReplicas": "1"}}, "must be of type integer"),
+    ({"model": HF, "scaling": {"minReplicas": 3, "maxReplicas": 2}}, "more than maxReplicas"),
+    ({"model": HF, "scaling": {"replicas": -1}}, "greater than or equal to 0"),
+    ({"model": HF, "scaling": {"targets": {"queueDepth": 0}}}, "greater than or equal to 1"),
+    ({"model": HF, "scaling": {"targets": {"kvCachePercent": 101}}}, "less than or equal to 100"),
+    ({"model": HF, "scaling": {"targets": {"concurrency": 1.5}}}, "must be of type integer"),
+    ({"model": HF, "scaling": {"idleAfterSeconds": 0}}, "greater than or equal to 1"),
+    ({"model": HF, "scaling": {"state": "Off"}}, 'Unsupported value: "Off"'),
+    (
+        {"model": HF, "scaling": {"maxReplicas": 1, "schedules": [OFFICE]}},
+        "a schedule keeps more than maxReplicas",
+    ),
+    (
+        {"model": HF, "scaling": {"schedules": [{**OFFICE, "start": "8 o'clock"}]}},
+        "spec.scaling.schedules[0].start",
+    ),
+    ({"model": HF, "scaling": {"schedules": [OFFICE, OFFICE]}}, "Duplicate value"),
+    (
+        {"model": HF, "scaling": {"triggers": [{**BY_PROMETHEUS, **BY_STREAM}]}},
+        "a trigger is of one type",
+    ),
+    ({"model": HF, "scaling": {"triggers": [{}]}}, "a trigger is of one type"),
+    (
+        {"model": HF, "scaling": {"triggers": [{"redisStreams": {**STREAM, "address": "redis"}}]}},
+        "spec.scaling.triggers[0].redisStreams.address",
+    ),
     ({"model": HF, "resources": {"memory": "16 gigs"}}, "spec.resources.memory"),
     ({"model": HF, "resources": {"accelerator": {"count": 65}}}, "less than or equal to 64"),
     (
@@ -157,7 +211,7 @@ def test_the_crds_are_served_without_complaint(api: Api) -> None:
 def test_the_smallest_object_gets_its_defaults(api: Api, namespace: str) -> None:
     """From one field the API server makes a whole spec, and the status is not current."""
     made = api.create(text_model(namespace))
-    assert made["spec"]["scaling"] == {"minReplicas": 1}
+    assert made["spec"]["scaling"] == SCALING
     assert made["spec"]["model"]["formats"] == "SafetensorsOnly"
     assert made["spec"]["rollout"]["strategy"] == "RollingUpdate"
     assert made["status"] == {"observedGeneration": -1}
@@ -196,9 +250,12 @@ def test_get_shows_the_columns(api: Api, namespace: str) -> None:
 
 
 def test_the_scale_subresource_is_the_number_of_replicas(api: Api, namespace: str) -> None:
-    """What `kubectl scale` and autoscalers write ends up in the spec."""
+    """What `kubectl scale` and autoscalers write is what is asked for; no bound moves."""
     api.create(text_model(namespace))
     api.merge("TextModel", namespace, "chat", {"spec": {"replicas": 3}}, "scale")
-    assert api.get("TextModel", namespace, "chat")["spec"]["scaling"]["minReplicas"] == 3
+    assert api.get("TextModel", namespace, "chat")["spec"]["scaling"] == {
+        **SCALING,
+        "replicas": 3,
+    }
     scale = api.raw("GET", api.path("TextModel", namespace, "chat") + "/scale")
     assert scale["spec"]["replicas"] == 3

@@ -66,7 +66,15 @@ cache = objects(
     storageClassName=st.just("fast"),
     accessMode=st.sampled_from(["ReadWriteOnce", "ReadWriteMany"]),
 )
-scaling = st.sampled_from([{}, {"minReplicas": 0}, {"minReplicas": 1}, {"minReplicas": 3}])
+count = st.integers(0, 4)
+bounds = st.tuples(count, count).map(
+    lambda b: {"minReplicas": min(b), "maxReplicas": max(b)},
+)
+scaling = st.builds(
+    lambda given, more: given | more,
+    st.just({}) | st.just({"maxReplicas": 0}) | count.map(lambda n: {"minReplicas": n}) | bounds,
+    objects(replicas=count, state=st.sampled_from(["Active", "Paused"])),
+)
 rollout = objects(
     strategy=st.sampled_from(["RollingUpdate", "Recreate"]),
     maxSurge=st.integers(1, 3),

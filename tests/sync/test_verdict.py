@@ -154,7 +154,7 @@ CASES = {
     "idle": (
         world(wanted=0),
         "Idle",
-        "idle at zero replicas; set spec.scaling.minReplicas above 0 to serve",
+        "idle at zero replicas; a request to the gateway wakes it, or `kubectl scale --replicas=1`",
     ),
     "going to zero": (
         world(running(), wanted=0),
@@ -229,7 +229,7 @@ def test_pods_that_drain_are_not_nothing() -> None:
 
 def test_a_deployment_that_was_not_scaled_yet_is_not_idle() -> None:
     """A Deployment that still asks for pods is not idle, even before they exist."""
-    tiny = model(scaling={"minReplicas": 0})
+    tiny = model(scaling={"maxReplicas": 0})
     deployed = deployment(tiny, replicas=1) | {"status": {}}
     assert passed(seen(tiny, deployed)).reason == "ScalingDown"
 

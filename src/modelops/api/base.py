@@ -44,3 +44,19 @@ Quantity = Annotated[
     Field(coerce_numbers_to_str=True, pattern=QUANTITY_PATTERN, json_schema_extra=_quantity),
 ]
 """A Kubernetes resource quantity such as ``500m``, ``4`` or ``20Gi``."""
+
+Name = Annotated[str, Field(min_length=1, max_length=253)]
+
+
+class SecretReference(ApiModel):
+    """A Secret in the model's own namespace."""
+
+    name: Name = Field(
+        description="Name of the Secret. It is only referenced: the operator never reads it."
+    )
+
+
+class SecretKeyReference(SecretReference):
+    """One key of a Secret in the model's own namespace."""
+
+    key: Name = Field(description="The key of the Secret that holds it.")

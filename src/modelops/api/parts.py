@@ -4,11 +4,11 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from modelops.api.base import ApiModel, Quantity, rule, rules
+from modelops.api.base import ApiModel, Name, Quantity, SecretReference, rule, rules
 from modelops.api.naming import SERVED_NAME, SERVED_NAME_HELP
+from modelops.api.scaling import Scaling
 from modelops.registry.uri import URI_HELP, URI_PATTERN
 
-Name = Annotated[str, Field(min_length=1, max_length=253)]
 Free = Annotated[
     dict[str, Any],
     Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True}),
@@ -19,14 +19,6 @@ SESSION_HEADER: Final = "x-session-id"
 """The header that names a session, unless a model names another one."""
 
 _URI = URI_PATTERN.replace("\\", "\\\\").replace("'", "\\'")
-
-
-class SecretReference(ApiModel):
-    """A Secret in the model's own namespace."""
-
-    name: Name = Field(
-        description="Name of the Secret. It is only referenced: the operator never reads it."
-    )
 
 
 class Model(ApiModel):
@@ -204,18 +196,6 @@ class Cache(ApiModel):
     access_mode: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(
         "ReadWriteOnce",
         description="ReadWriteMany lets replicas on several nodes share one claim.",
-    )
-
-
-class Scaling(ApiModel):
-    """How many replicas serve."""
-
-    min_replicas: int = Field(
-        1,
-        ge=0,
-        le=1000,
-        description="Number of replicas. At 0 the model is idle: it keeps its weights and "
-        "settings and takes no node.",
     )
 
 

@@ -22,7 +22,7 @@ COLUMNS: Final = (
 )
 SCALE: Final = MappingProxyType(
     {
-        "specReplicasPath": ".spec.scaling.minReplicas",
+        "specReplicasPath": ".spec.scaling.replicas",
         "statusReplicasPath": ".status.replicas",
         "labelSelectorPath": ".status.selector",
     }

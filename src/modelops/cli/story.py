@@ -14,8 +14,20 @@ def story(observed: Observed, plan: Plan) -> Iterator[str]:
     yield f"  engine   {plan.runtime.name} on {_device(plan)}, image {plan.image}"
     yield f"  command  {' '.join([*plan.command.args, *plan.spec.runtime.args])}"
     yield f"  weights  {_weights(observed, plan)}"
-    yield f"  replicas {plan.replicas}" + ("" if plan.replicas else " (idle until raised)")
+    yield f"  replicas {_scaling(plan)}"
     yield f"  updates  {_rollout(plan)}"
+
+
+def _scaling(plan: Plan) -> str:
+    scaling = plan.spec.scaling
+    if not scaling.maximum:
+        return "0 (turned off by maxReplicas)"
+    if scaling.state == "Paused":
+        return f"{plan.replicas} (paused)"
+    if not scaling.automatic:
+        return str(plan.replicas)
+    idle = f", none after {scaling.idle_after_seconds} s without a request"
+    return f"{scaling.minimum} to {scaling.maximum}{'' if scaling.minimum else idle}"
 
 
 def _device(plan: Plan) -> str:

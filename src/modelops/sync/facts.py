@@ -9,6 +9,7 @@ from modelops.sync.observed import DEPLOYMENT, Manifest, Observed
 from modelops.sync.plan import Plan
 from modelops.sync.pod import marked_revision
 from modelops.sync.replica import Replica, replicas
+from modelops.sync.scale import Limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,8 @@ class Facts:
     ``current`` are the replicas of the planned version, ``previous`` those of earlier ones;
     ``draining`` counts the pods that are being deleted and still run; ``deployed`` tells whether
     the Deployment carries the planned version at all, ``scaled`` whether it carries the planned
-    number, ``settled`` whether its controller has done all that it asks for.
+    number, ``settled`` whether its controller has done all that it asks for; ``limit`` is what
+    keeps the number from the one that is asked for.
     """
 
     wanted: int
@@ -32,6 +34,7 @@ class Facts:
     timed_out: bool
     cause: Cause | None
     crashing: Replica | None
+    limit: Limit | None = None
 
     @property
     def ready(self) -> int:
@@ -75,6 +78,7 @@ def gather(observed: Observed, plan: Plan, revision: str, now: datetime) -> Fact
         timed_out=_timed_out(deployment),
         cause=_held_up(cause) if cause and previous else cause,
         crashing=next((r for r in current if r.looping(now)), None),
+        limit=plan.scale.limit,
     )
 
 

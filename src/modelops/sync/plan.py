@@ -25,6 +25,7 @@ from modelops.sync.observed import (
     Observed,
 )
 from modelops.sync.refusal import Refusal, invalid
+from modelops.sync.scale import Scale, scale
 
 __all__ = ["Accelerators", "Plan", "Refusal", "plan"]
 
@@ -59,19 +60,20 @@ class Plan:
     command: Command
     url: str
     platform: Platform
+    scale: Scale
     attached: tuple[ChildType, ...] = ()
     """The children that attach the model to somebody else's Gateway."""
 
     @property
     def replicas(self) -> int:
         """How many replicas shall serve."""
-        return self.spec.scaling.min_replicas
+        return self.scale.replicas
 
     @property
     def children(self) -> tuple[ChildType, ...]:
         """The children that the model has, in the order in which they are applied."""
         claim = (CLAIM,) if self.claim else ()
-        budget = (BUDGET,) if self.replicas > 1 else ()
+        budget = (BUDGET,) if self.spec.scaling.maximum > 1 else ()
         # Before the pods that it guards.
         network = (NETWORK,) if self.platform.callers else ()
         return (*claim, SERVICE, *network, DEPLOYMENT, *budget, *self.attached)
@@ -123,6 +125,7 @@ def _planned(observed: Observed, platform: Platform, spec: ServingSpec, runtime:
         ),
         url=_url(observed, runtime, platform),
         platform=platform,
+        scale=scale(spec.scaling, observed.child(DEPLOYMENT)),
         attached=attached(observed, platform),
     )
 

@@ -1,10 +1,21 @@
 """The one judgement of a pass: is the model ready, why or why not, and when to look again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from modelops.api.conditions import one_line
 from modelops.sync.facts import Facts
 from modelops.sync.progress import Progress
+from modelops.sync.scale import Limit
+
+_ASLEEP: Final = (
+    "idle at zero replicas; a request to the gateway wakes it, or `kubectl scale --replicas=1`"
+)
+_AT_ZERO: Final[Mapping[Limit | None, str]] = {
+    "Off": "turned off by spec.scaling.maxReplicas 0; raise it to serve",
+    "Paused": "paused at zero replicas; set spec.scaling.state to Active to let it wake",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +46,7 @@ def judge(facts: Facts, progress: Progress | None) -> Verdict:
 def _idle(facts: Facts) -> Verdict:
     if not facts.empty or not facts.scaled:
         return _waiting("ScalingDown", "scaling to zero replicas", facts)
-    return Verdict(
-        ready=True,
-        reason="Idle",
-        sentence="idle at zero replicas; set spec.scaling.minReplicas above 0 to serve",
-    )
+    return Verdict(ready=True, reason="Idle", sentence=_AT_ZERO.get(facts.limit, _ASLEEP))
 
 
 def _failing(facts: Facts) -> Verdict | None:

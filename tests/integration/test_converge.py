@@ -105,8 +105,12 @@ def test_scaling_the_object_scales_its_deployment(api: Api, namespace: str) -> N
     eventually(
         lambda: api.get("Deployment", namespace, "chat")["spec"]["replicas"] == 3, what="3 replicas"
     )
-    scaled(api, namespace, replicas=3)
+    play.scaled(api, namespace, replicas=3)
     api.merge("TextModel", namespace, "chat", {"spec": {"replicas": 0}}, "scale")
+    eventually(
+        lambda: api.get("Deployment", namespace, "chat")["spec"]["replicas"] == 0, what="no replica"
+    )
+    play.scaled(api, namespace, replicas=0)
     reaches(api, namespace, "Idle")
 
 

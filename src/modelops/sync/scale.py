@@ -8,6 +8,7 @@ from modelops.sync.observed import Manifest
 
 Limit = Literal["Off", "Paused", "Minimum", "Maximum", "RollingOut"]
 
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """How many replicas shall serve, how many are asked for, and what stands between the two.

@@ -3,9 +3,12 @@
 from dataclasses import dataclass, field, fields
 from typing import Final
 
+from modelops.api import scaling as wish
 from modelops.scaling.schedule import Schedule
 
 MOST_REPLICAS: Final = 10_000
+DOWN_SECONDS: Final = 120.0
+"""Fewer replicas only after so long, unless the model says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Policy:
     targets: Targets = field(default_factory=Targets)
     idle_after_seconds: float = 300
     up: Pace = field(default_factory=Pace)
-    down: Pace = field(default_factory=lambda: Pace(window_seconds=120))
+    down: Pace = field(default_factory=lambda: Pace(DOWN_SECONDS))
     schedules: tuple[Schedule, ...] = ()
     capacity: int | None = None
     cold_start_seconds: float | None = None
@@ -70,7 +73,36 @@ class Policy:
         if self.capacity is not None and self.capacity < 1:
             raise ValueError(f"a capacity of {self.capacity}: write 1 or more")
 
+    @staticmethod
+    def of(scaling: wish.Scaling, capacity: int | None = None) -> "Policy":
+        """Return the policy of a `spec.scaling`, for replicas that work on so many at once."""
+        targets, behavior = scaling.targets, scaling.behavior
+        return Policy(
+            minimum=scaling.minimum,
+            maximum=scaling.maximum,
+            targets=Targets(
+                queue_depth=targets.queue_depth,
+                concurrency=targets.concurrency,
+                kv_cache_percent=targets.kv_cache_percent,
+                ttft_milliseconds=targets.time_to_first_token_milliseconds,
+            ),
+            idle_after_seconds=scaling.idle_after_seconds,
+            up=_pace(behavior.scale_up, 0.0),
+            down=_pace(behavior.scale_down, DOWN_SECONDS),
+            schedules=tuple(map(_schedule, scaling.schedules)),
+            capacity=capacity,
+        )
+
     def floor(self, now: float) -> int:
         """Return the fewest replicas at that time, schedules included, never above the maximum."""
         held = (schedule.minimum for schedule in self.schedules if schedule.holds(now))
         return min(max((self.minimum, *held)), self.maximum)
+
+
+def _pace(pace: wish.Pace, seconds: float) -> Pace:
+    given = pace.stabilization_window_seconds
+    return Pace(seconds if given is None else given, pace.max_replicas_per_minute)
+
+
+def _schedule(given: wish.Schedule) -> Schedule:
+    return Schedule(given.name, given.start, given.end, given.min_replicas, given.time_zone)

@@ -150,11 +150,11 @@ def test_envoy_takes_the_bootstrap(tmp_path: Path, tls: str) -> None:
 def test_only_what_changed_is_written(tmp_path: Path) -> None:
     """A replica that moves costs one file, a revocation another; a file that goes leaves none."""
     before = render(SNAPSHOT, FRONT)
-    assert publish(tmp_path, before, {}) == len(before)
+    assert publish(tmp_path, before, {}) == before.keys()
     moved = render(replace(SNAPSHOT, models=(CHAT, model("Qwen/Qwen3-8B", 9), STICKY)), FRONT)
-    assert publish(tmp_path, moved, published(tmp_path)) == 1
+    assert publish(tmp_path, moved, published(tmp_path)) == {"clusters.json"}
     revoked = render(replace(SNAPSHOT, revoked=frozenset()), FRONT)
-    assert publish(tmp_path, revoked, published(tmp_path)) == 2
+    assert publish(tmp_path, revoked, published(tmp_path)) == {"clusters.json", "revocation.json"}
     publish(tmp_path, {"other.json": ""}, published(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["other.json"]
 

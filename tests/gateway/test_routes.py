@@ -65,6 +65,22 @@ def test_an_alias_leads_to_its_model_and_is_what_is_judged(front: Gateway, fake:
         assert listed(other) == ["llama-8b"]
 
 
+def test_long_names_and_many_tenants_keep_nobody_from_being_served(
+    front: Gateway, fake: Engine
+) -> None:
+    """The longest name that an object may give is served, beside 2,000 restricted tenants."""
+    name = "".join(chr(ord("a") + n * 7 % 26) for n in range(255))
+    tenants = (Tenant(f"team-{n * 7919}-of-many", models=(name,)) for n in range(2000))
+    front.serve(models=(model(name, fake.port), model("other")), tenants=tuple(tenants))
+    with (
+        front.client(front.key("*")) as free,
+        front.client(front.key(f"{name[:200]}*", tenant="team-7919-of-many")) as client,
+    ):
+        answers(free, name)
+        assert port_of(client, name) == fake.port
+        assert listed(client) == [name]
+
+
 def test_a_target_needs_no_name_of_its_own(front: Gateway, fake: Engine) -> None:
     """A model whose own name belongs to an older one is still reached through its route."""
     hidden = Model("llama-8b", "other", "mine", 9, model("x", fake.port).endpoints)

@@ -15,6 +15,12 @@ from modelops.gateway.usage import FORGOTTEN_SECONDS, SCOPE, buckets
 ENVOYS_OWN: Final = "/stats/prometheus?filter=" + quote(f"^([^{SCOPE[0]}]|{SCOPE[0]}[^{SCOPE[1]}])")
 """Where Envoy tells all but what `usage.py` has it count: such expressions know no `not`."""
 
+RUNTIME: Final = {"re2.max_program_size.error_level": 1_000_000}
+"""A name of 40 letters, or a thousand tenants, make an expression larger than the 100 of Envoy's.
+
+It would refuse the routes of all models for one.
+"""
+
 
 def bootstrap(front: Front) -> Json:
     """Return Envoy's bootstrap configuration."""
@@ -31,6 +37,7 @@ def bootstrap(front: Front) -> Json:
             ],
         },
         "stats_eviction_interval": f"{FORGOTTEN_SECONDS}s",
+        "layered_runtime": {"layers": [{"name": "own", "static_layer": RUNTIME}]},
         "stats_config": {"histogram_bucket_settings": buckets()},
         "overload_manager": overload(front),
     }

@@ -30,6 +30,10 @@ from modelops.reflector import Kept, Reflector
 GATHER_SECONDS: Final = 0.05
 """Changes come in bursts: so long one waits for others."""
 
+TAKEN_PER_SECOND: Final = 8_000_000
+"""So many characters Envoy reads in a second: it reads each version of a file that it is given,
+and falls behind when they come faster."""
+
 RETRY_SECONDS: Final = 1.0
 MANAGED: Final = {"app.kubernetes.io/managed-by": "modelops"}
 
@@ -140,12 +144,11 @@ class Control:
             await self.news.wait()
             await asyncio.sleep(GATHER_SECONDS)
             self.news.clear()
-            if self.view.complete and not self._publish():
-                await asyncio.sleep(RETRY_SECONDS)
-                self.news.set()
+            if self.view.complete:
+                await asyncio.sleep(self._publish())
 
-    def _publish(self) -> bool:
-        """Write what has changed; return whether that could be done."""
+    def _publish(self) -> float:
+        """Write what has changed; return for how many seconds nothing more is to be written."""
         started = time.monotonic()
         seen = self.view.snapshot(datetime.now(UTC))
         told = dict(self.issuer_keys())
@@ -162,10 +165,11 @@ class Control:
         except OSError as error:
             log.error("Envoy's files cannot be written to %s, trying again: %s", folder, error)  # noqa: TRY400  the cause is the file system's
             self._files = None  # some may have been written
-            return False
+            self.news.set()
+            return RETRY_SECONDS
         self._files = files
-        self._tell(snapshot, written, time.monotonic() - started)
-        return True
+        self._tell(snapshot, len(written), time.monotonic() - started)
+        return sum(len(files[name]) for name in written) / TAKEN_PER_SECOND
 
     def _tell(self, snapshot: Snapshot, written: int, seconds: float) -> None:
         self.metrics.models.set(len(snapshot.models))

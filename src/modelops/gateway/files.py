@@ -5,8 +5,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 
-def publish(folder: Path, files: Mapping[str, str], before: Mapping[str, str]) -> int:
-    """Write the files that differ from those published before; return how many were written.
+def publish(folder: Path, files: Mapping[str, str], before: Mapping[str, str]) -> set[str]:
+    """Write the files that differ from those published before; return their names.
 
     They are written in their order, and those that are wanted no more are removed at the end.
     Raises OSError when the folder cannot be written.
@@ -16,7 +16,7 @@ def publish(folder: Path, files: Mapping[str, str], before: Mapping[str, str]) -
         _replace(folder / name, text)
     for name in before.keys() - files.keys():
         (folder / name).unlink(missing_ok=True)
-    return len(changed)
+    return set(changed)
 
 
 def _replace(path: Path, text: str) -> None:

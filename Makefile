@@ -71,6 +71,8 @@ lock: ## Resolve the pinned, hashed requirements anew
 
 .PHONY: generate
 generate: install ## Write what is made from the types: CRDs, reference, golden files
+	$(PY) -m grpc_tools.protoc -Isrc --python_out=src --pyi_out=src \
+	  src/modelops/gateway/demand/externalscaler.proto
 	.venv/bin/modelops crd --out crds
 	.venv/bin/modelops reference --out docs/reference
 	.venv/bin/modelops openapi > docs/reference/openapi.json

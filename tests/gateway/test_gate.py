@@ -231,4 +231,4 @@ def test_a_replicas_capacity_is_what_its_engine_is_told(args: list[str], number:
 def test_loads_are_read_by_cluster() -> None:
     """Whatever else Envoy tells is left out."""
     text = "cluster.team.chat.upstream_rq_active: 3\ncluster.admin.upstream_rq_active: 1\nx: 2\n"
-    assert parse(text) == {"team.chat": 3, "admin": 1}
+    assert parse(text).active == {"team.chat": 3, "admin": 1}

@@ -18,6 +18,11 @@ from modelops.api.group import EVERY_KIND
 from modelops.cluster import RECURSION_LIMIT, ApiServer, Cluster, plurals
 from modelops.gateway.control import Control, View
 from modelops.gateway.counters import SECONDS
+from modelops.gateway.demand.demand import Demand
+from modelops.gateway.demand.figures import Figures
+from modelops.gateway.demand.local import Local
+from modelops.gateway.demand.peers import Peers
+from modelops.gateway.demand.siblings import Siblings
 from modelops.gateway.genai import GenAi
 from modelops.gateway.limiter.service import Limiter
 from modelops.gateway.limiter.shared import Shared, connect
@@ -43,13 +48,20 @@ async def run(settings: Settings) -> None:
     limiter = _limiter(settings, metrics, admin)
     limiter.changed = news.set
     trust = _trust(settings, server, metrics, news.set)
+    siblings = _siblings(settings, cluster)
+    demand = Demand(Local(admin, queued=limiter.gates.queued), Peers(siblings.endpoints))
+    metrics.registry.register(Figures(demand.book))
     control = Control(
-        view, settings.front, metrics, news, (limiter.follow,), lambda: limiter.contended,
-        lambda: trust.keys,
+        view, settings.front, metrics, news, (limiter.follow, demand.follow),
+        lambda: limiter.contended, lambda: trust.keys,
     )  # fmt: skip
     meter = Meter(admin, (metrics.count_usage, semantic.add, limiter.spend))
     answering = limiter.run(settings.limiter_port)
-    works = (trusting(trust, control), meter.run(), answering, *_exports(settings, metrics))
+    deciding = demand.run(settings.scaler_port, settings.demand_port, siblings.changed)
+    works = (
+        trusting(trust, control), meter.run(), answering, siblings.run(), deciding,
+        *_exports(settings, metrics),
+    )  # fmt: skip
     working = asyncio.create_task(_together(*works))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
     try:
@@ -84,6 +96,10 @@ async def _together(*works: Coroutine[Any, Any, None]) -> None:
     async with asyncio.TaskGroup() as group:
         for work in works:
             group.create_task(work)
+
+
+def _siblings(settings: Settings, cluster: Cluster) -> Siblings:
+    return Siblings.of(cluster, settings.system_namespace, settings.peers, settings.pod_ip)
 
 
 def _limiter(settings: Settings, metrics: Metrics, admin: str) -> Limiter:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from modelops.api.base import GROUP
 from modelops.api.parts import SESSION_HEADER
 from modelops.gateway import capacity
+from modelops.gateway.demand import wish as wished
 from modelops.gateway.keys import KeyRecord, verifying
 from modelops.gateway.snapshot import Endpoint, Model, Offer, Route, Snapshot, Target, Tenant
 from modelops.sync.holders import holders
@@ -21,6 +22,9 @@ SIGNING_KEY: Final = {PART_LABEL: "signing-key"}
 
 PORT: Final = "http"
 """The name of the port where engines answer."""
+
+DEMAND_PORT: Final = "demand"
+"""The name of the port where the gateway's pods tell each other of the demand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +61,17 @@ def model(manifest: Mapping[str, Any]) -> Model:
     """Return the model that an object describes, without its replicas."""
     meta = manifest["metadata"]
     served = manifest["spec"]["model"].get("name") or meta["name"]
+    room = capacity.said((manifest["spec"].get("runtime") or {}).get("args") or ())
+    scaling = manifest["spec"].get("scaling") or {}
     return Model(
         served,
         meta["namespace"],
         meta["name"],
         _created(meta),
         session_header=_session_header(manifest["spec"].get("routing") or {}),
-        capacity=capacity.said((manifest["spec"].get("runtime") or {}).get("args") or ()),
+        capacity=room,
+        policy=wished.policy(scaling, room),
+        asked=scaling.get("replicas", (manifest.get("status") or {}).get("replicas")),
     )
 
 
@@ -115,6 +123,14 @@ def endpoint_slice(manifest: Mapping[str, Any]) -> Slice:
     )
     service = meta.get("labels", {}).get("kubernetes.io/service-name", "")
     return Slice(meta["namespace"], service, tuple(sorted(found)))
+
+
+def peers(manifest: Mapping[str, Any]) -> tuple[Endpoint, ...]:
+    """Return the gateway's pods of an EndpointSlice, ready or not: each may have requests."""
+    ports = (p.get("port") for p in manifest.get("ports") or () if p.get("name") == DEMAND_PORT)
+    port = next(ports, None)
+    addresses = (endpoint["addresses"][0] for endpoint in manifest.get("endpoints") or ())
+    return tuple(Endpoint(address, port) for address in addresses) if port else ()
 
 
 def _ready(endpoint: Mapping[str, Any]) -> bool:

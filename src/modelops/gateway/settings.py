@@ -89,6 +89,12 @@ class Settings(BaseSettings):
     envoy_metrics_port: Port = 9902
     metrics_port: Port = 9903
     limiter_port: Port = 9904
+    scaler_port: Port = 9905
+    demand_port: Port = 9906
+    peers: str = Field(
+        "", description="Headless Service of the gateway's pods; empty: this one is alone."
+    )
+    pod_ip: str = Field("", description="This pod's address, as that Service lists it.")
     redis_url: str = Field(
         "", description="Where requests are counted for all replicas; empty: each by itself."
     )

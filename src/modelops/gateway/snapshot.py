@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from modelops.api.grants import granted
+from modelops.scaling.policy import Policy
 
 ISSUER: Final = "modelops"
 AUDIENCE: Final = "modelops-gateway"
@@ -36,6 +37,10 @@ class Model:
     """How many requests one replica works on at a time; None when nothing says so."""
     gated: bool = False
     """Whether its requests are asked about now, since it is saturated."""
+    policy: Policy | None = None
+    """How it scales; None where there is nothing to decide."""
+    asked: int | None = None
+    """How many replicas are asked for; None where nobody has asked."""
 
     @property
     def cluster(self) -> str:

@@ -25,6 +25,11 @@ class Gates:
         """The models that are saturated."""
         return frozenset(self.turnstiles)
 
+    def queued(self) -> dict[str, int]:
+        """Return how many requests wait for their turn, by the clusters of models."""
+        waiting = {cluster: len(one.waiting) for cluster, one in self.turnstiles.items()}
+        return {cluster: count for cluster, count in waiting.items() if count}
+
     async def enter(self, cluster: str, ticket: Ticket) -> bool:
         """Wait for one's turn where that is necessary; return False when it does not come."""
         turnstile = self.turnstiles.get(cluster)

@@ -1,0 +1,110 @@
+"""The decisions about all models that scale, and who waits for news of them."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from modelops.gateway.demand.total import Found
+from modelops.gateway.snapshot import Model
+from modelops.scaling.decide import decide
+from modelops.scaling.decision import Decision
+from modelops.scaling.memory import Memory
+from modelops.scaling.policy import Policy
+
+STALE_SECONDS: Final = 15.0
+"""A decision that is older tells nothing any more."""
+
+log = logging.getLogger(__name__)
+
+
+def named(model: Model) -> str:
+    """Return how others name a model: NAMESPACE/NAME."""
+    return f"{model.namespace}/{model.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One decision, when it was made (unix seconds), and what the next one must remember."""
+
+    decision: Decision
+    at: float
+    memory: Memory
+
+    def document(self) -> dict[str, Any]:
+        """Return what others are told."""
+        made = self.decision
+        return {
+            "replicas": made.replicas,
+            "active": made.active,
+            "metric": made.metric,
+            "value": made.value,
+            "target": made.target,
+            "sentence": made.sentence,
+            "at": self.at,
+        }
+
+
+@dataclass(slots=True)
+class Book:
+    """Entries by NAMESPACE/NAME, of the models that scale and no other."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    scaled: frozenset[str] | None = None
+    """The models that scale, decided about already or not; None while they are not known."""
+    waiting: dict[str, set[asyncio.Event]] = field(default_factory=dict)
+
+    def follow(self, models: Iterable[Model]) -> None:
+        """Keep entries of these models only; who waits for news of another hears it is gone."""
+        before, self.scaled = self.scaled, frozenset(map(named, models))
+        self.entries = {name: e for name, e in self.entries.items() if name in self.scaled}
+        for name in (before or frozenset()) - self.scaled:
+            self._tell(name)
+
+    def decide(self, models: Iterable[Model], found: Found, at: float) -> None:
+        """Decide about these models by what was found; `at` is in unix seconds."""
+        for model in models:
+            if model.policy is not None:
+                self._decide(model, model.policy, found, at)
+
+    def _decide(self, model: Model, policy: Policy, found: Found, at: float) -> None:
+        name = named(model)
+        before = self.entries.get(name)
+        memory = before.memory if before else Memory()
+        decision, memory = decide(policy, memory, found.reading(model, at))
+        self.entries[name] = Entry(decision, at, memory)
+        if before is None or before.decision != decision:
+            _log(name, before, decision)
+            self._tell(name)
+
+    def fresh(self, name: str, now: float) -> Entry | None:
+        """Return the entry of a model; None where there is none, or none that is true still."""
+        entry = self.entries.get(name)
+        return entry if entry and abs(now - entry.at) < STALE_SECONDS else None
+
+    def document(self) -> Mapping[str, Any]:
+        """Return all decisions as others are told them."""
+        return {"models": {name: entry.document() for name, entry in self.entries.items()}}
+
+    @contextmanager
+    def news(self, name: str) -> Iterator[asyncio.Event]:
+        """Give an event that is set whenever the decision about a model is another one."""
+        event = asyncio.Event()
+        self.waiting.setdefault(name, set()).add(event)
+        try:
+            yield event
+        finally:
+            self.waiting[name].discard(event)
+            if not self.waiting[name]:
+                del self.waiting[name]
+
+    def _tell(self, name: str) -> None:
+        for event in self.waiting.get(name, ()):
+            event.set()
+
+
+def _log(name: str, before: Entry | None, decision: Decision) -> None:
+    if before is None or before.decision.replicas != decision.replicas:
+        log.info("%s: %s", name, decision.sentence)

@@ -1,0 +1,88 @@
+"""The part of the control process that knows what is asked of each model, and decides."""
+
+import asyncio
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final
+
+from modelops.gateway.demand.book import Book
+from modelops.gateway.demand.engines import Engines
+from modelops.gateway.demand.local import Local
+from modelops.gateway.demand.pages import Pages
+from modelops.gateway.demand.peers import Peers
+from modelops.gateway.demand.scaler import Scaler
+from modelops.gateway.demand.total import Arrivals, Found
+from modelops.gateway.snapshot import Endpoint, Model, Snapshot
+
+GAP_SECONDS: Final = 0.02
+"""What comes at once is decided about at once; more often than this it is not."""
+
+
+@dataclass(slots=True)
+class Demand:
+    """Listens to Envoy, the activator, the engines and the other pods; decides; tells.
+
+    `address` is where its two ports are opened.
+    """
+
+    local: Local
+    peers: Peers
+    address: str = "0.0.0.0"
+    book: Book = field(default_factory=Book)
+    models: tuple[Model, ...] = ()
+    """Those that scale."""
+    held: frozenset[str] = frozenset()
+    """The models of which requests are held, as the other pods know."""
+    due: asyncio.Event = field(default_factory=asyncio.Event)
+    arrivals: Arrivals = field(default_factory=Arrivals)
+    engines: Engines = field(init=False)
+    pages: Pages = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.engines = Engines(self._endpoints)
+        self.pages = Pages(lambda: self.local.share, self.book)
+        self.local.read = self.peers.heard = self.due.set
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Decide about the models that there are now."""
+        self.models = tuple(model for model in snapshot.models if model.policy)
+        self.book.follow(self.models)
+        self.due.set()
+
+    def hurry(self) -> None:
+        """Hear that other requests are held than were; that a model has any is told at once."""
+        held = frozenset(model for model, count in self.local.held().items() if count)
+        if held != self.held:
+            self.held = held
+            self.pages.urge()
+            self.due.set()
+
+    async def run(self, scaler_port: int, pages_port: int, changed: asyncio.Event) -> None:
+        """Work until cancelled; `changed` is set when there are other pods than there were."""
+        async with (
+            Scaler(self.book).serve(scaler_port, self.address),
+            self.pages.serve(pages_port, self.address),
+            asyncio.TaskGroup() as group,
+        ):
+            group.create_task(self.local.run())
+            group.create_task(self.engines.run())
+            group.create_task(self.peers.run(changed))
+            group.create_task(self._decide())
+
+    async def _decide(self) -> None:
+        while True:
+            await self.due.wait()
+            self.due.clear()
+            self.decide(time.time(), time.monotonic())
+            await asyncio.sleep(GAP_SECONDS)
+
+    def decide(self, at: float, now: float) -> None:
+        """Decide about all models; `at` is in unix seconds, `now` by the monotonic clock."""
+        shares = [self.local.share, *self.peers.shares(now)]
+        self.arrivals.hear(share for share in shares if share is not None)
+        found = Found(shares, self.engines.fresh(now), self.arrivals.total)
+        self.book.decide(self.models, found, at)
+
+    def _endpoints(self) -> Collection[Endpoint]:
+        return {endpoint for model in self.models for endpoint in model.endpoints}

@@ -38,13 +38,18 @@ MEMORY = {
     "name": "MODELOPS_GATEWAY_MEMORY",
     "valueFrom": {"resourceFieldRef": {"containerName": "envoy", "resource": "limits.memory"}},
 }
-"""What the node tells the control process: how much memory Envoy may take."""
+ADDRESS = {
+    "name": "MODELOPS_GATEWAY_POD_IP",
+    "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}},
+}
+TOLD = (MEMORY, ADDRESS)
+"""What the node tells the control process: how much memory Envoy may take, and where it is."""
 
 
 def settings(helm: Helm, monkeypatch: pytest.MonkeyPatch, *options: str) -> Settings:
     """Return the settings that the control process reads."""
     for variable in containers(helm, *options)["control"]["env"]:
-        if variable != MEMORY:
+        if variable not in TOLD:
             monkeypatch.setenv(variable["name"], variable["value"])
     return Settings()
 
@@ -153,6 +158,7 @@ def test_ports_are_those_that_are_listened_on(helm: Helm, monkeypatch: pytest.Mo
     }
     expected = (found.port, found.envoy_metrics_port, found.metrics_port)
     assert (named["http"], named["metrics"], named["control-metrics"]) == expected
+    assert (named["scaler"], named["demand"]) == (found.scaler_port, found.demand_port)
 
 
 @pytest.mark.parametrize("value", ["gateway.enabled", "networkPolicy.models"])
@@ -178,8 +184,38 @@ def test_only_who_may_scrape_reads_what_tenants_use(helm: Helm) -> None:
         rules = policy["spec"]["ingress"]
         return {port["port"]: rule.get("from") for rule in rules for port in rule["ports"]}
 
-    assert scraped(told) == {"http": None, "metrics": None, "control-metrics": [peer]}
-    assert set(scraped().values()) == {None}
+    given = {"http": None, "metrics": None, "control-metrics": [peer]}
+    assert given.items() <= scraped(told).items()
+    assert scraped()["control-metrics"] is None
+
+
+def test_pods_find_each_other_and_whoever_scales_finds_them(
+    helm: Helm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One Service lists every pod that is there, ready or not; another leads to one that is."""
+    objects, found = helm.objects(), settings(helm, monkeypatch)
+    labels = pod(helm)["metadata"]["labels"]
+    peers = one(objects, "Service", found.peers)["spec"]
+    assert (peers["clusterIP"], peers["publishNotReadyAddresses"]) == ("None", True)
+    scaler = one(objects, "Service", f"{NAME}-scaler")["spec"]
+    assert {port["name"]: port["port"] for port in scaler["ports"]} == {
+        "scaler": found.scaler_port,
+        "demand": found.demand_port,
+    }
+    assert all(spec["selector"].items() <= labels.items() for spec in (peers, scaler))
+
+
+def test_only_who_scales_hears_of_the_demand(helm: Helm) -> None:
+    """KEDA's port is open to KEDA, the other to the gateway's own pods and to the operator."""
+    policy = one(helm.objects(), "NetworkPolicy", NAME)
+    rules = {port["port"]: r.get("from") for r in policy["spec"]["ingress"] for port in r["ports"]}
+    keda = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "keda"}}}
+    assert rules["scaler"] == [keda]
+    operator = one(helm.objects(), "Deployment", "modelops-operator")["spec"]["template"]
+    allowed = [peer["podSelector"]["matchLabels"] for peer in rules["demand"]]
+    for template in (pod(helm), operator):
+        labels = template["metadata"]["labels"]
+        assert [one for one in allowed if one.items() <= labels.items()]
 
 
 def granted(role: Manifest) -> set[tuple[str, str, str]]:
@@ -194,14 +230,18 @@ def granted(role: Manifest) -> set[tuple[str, str, str]]:
 
 
 def test_it_may_read_what_it_follows_and_nothing_else(helm: Helm) -> None:
-    """Models, routes and EndpointSlices everywhere, tenants and ConfigMaps in its own namespace."""
+    """Models, routes and EndpointSlices; in its own namespace tenants, ConfigMaps and its pods."""
     objects = helm.objects()
     kinds = {("modelops.dev", plural) for plural in (*SERVING, "modelroutes")}
     followed = kinds | {("discovery.k8s.io", "endpointslices")}
     both = {(*resource, verb) for resource in followed for verb in ("list", "watch")}
     assert granted(one(objects, "ClusterRole", NAME)) == both
     keys = one(objects, "Role", f"{NAME}-keys")
-    own = (("", "configmaps"), ("modelops.dev", "tenants"))
+    own = (
+        ("", "configmaps"),
+        ("modelops.dev", "tenants"),
+        ("discovery.k8s.io", "endpointslices"),
+    )
     assert granted(keys) == {(*resource, verb) for resource in own for verb in ("list", "watch")}
     assert keys["metadata"]["namespace"] == NAMESPACE
 

@@ -8,6 +8,8 @@ from docs.pages import ROOT, Page
 from modelops.cli import key
 from modelops.gateway import answers
 from modelops.gateway.answers import Refusal
+from modelops.gateway.demand.book import Book
+from modelops.gateway.demand.figures import Figures
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.routes import PATHS
 
@@ -17,7 +19,7 @@ ROW = re.compile(r"^\| (\d{3}) \| (`[^|]+`) \|", re.MULTILINE)
 
 def test_every_metric_is_listed_and_no_other() -> None:
     """The guide lists exactly the metrics that the control process exposes."""
-    families = Metrics.create().registry.collect()
+    families = (*Metrics.create().registry.collect(), *Figures(Book()).collect())
     exposed = {f"{f.name}_total" if f.type == "counter" else f.name for f in families}
     assert set(re.findall(r"^\| `(modelops_gateway_\w+)`", GUIDE.text, re.MULTILINE)) == exposed
 

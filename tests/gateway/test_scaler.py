@@ -3,13 +3,16 @@
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
+from grpc_tools import protoc
 
 from gateway.pod import CHAT, Pod, Told, eventually, page, pods, served_by, telling
+from modelops.gateway.demand import externalscaler_pb2
 from modelops.gateway.demand.externalscaler_pb2 import (
     GetMetricSpecResponse,
     GetMetricsRequest,
@@ -234,3 +237,15 @@ def test_models_that_do_not_scale_are_none_of_kedas_business() -> None:
             assert CHAT.name in words
 
     asyncio.run(story())
+
+
+def test_the_stubs_are_those_of_the_protocol(tmp_path: Path) -> None:
+    """What is generated from the protocol is what stands in the source."""
+    source = Path(externalscaler_pb2.__file__)
+    root, package = source.parents[3], source.parent
+    proto = package / "externalscaler.proto"
+    out = (f"--python_out={tmp_path}", f"--pyi_out={tmp_path}")
+    assert protoc.main(["protoc", f"-I{root}", *out, str(proto)]) == 0
+    for made in tmp_path.rglob("externalscaler_pb2.*"):
+        assert made.read_text() == (package / made.name).read_text()
+    assert len(list(tmp_path.rglob("externalscaler_pb2.*"))) == 2

@@ -23,6 +23,12 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- define "modelops.gateway.envoyMetricsPort" -}}9902{{- end }}
 {{- define "modelops.gateway.metricsPort" -}}9903{{- end }}
 {{- define "modelops.gateway.limiterPort" -}}9904{{- end }}
+{{- define "modelops.gateway.scalerPort" -}}9905{{- end }}
+{{- define "modelops.gateway.demandPort" -}}9906{{- end }}
+{{/* The headless Service by which the gateway's pods find each other. */}}
+{{- define "modelops.gateway.peers" -}}{{ include "modelops.gateway.name" . }}-pods{{- end }}
+{{/* The Service of what scales models: KEDA asks it over gRPC, the operator over HTTP. */}}
+{{- define "modelops.gateway.scaler" -}}{{ include "modelops.gateway.name" . }}-scaler{{- end }}
 {{/* Requests are still taken for so long after the pod began to go: until all know that it goes. */}}
 {{- define "modelops.gateway.settleSeconds" -}}5{{- end }}
 
@@ -44,6 +50,16 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   value: {{ include "modelops.gateway.metricsPort" . | quote }}
 - name: MODELOPS_GATEWAY_LIMITER_PORT
   value: {{ include "modelops.gateway.limiterPort" . | quote }}
+- name: MODELOPS_GATEWAY_SCALER_PORT
+  value: {{ include "modelops.gateway.scalerPort" . | quote }}
+- name: MODELOPS_GATEWAY_DEMAND_PORT
+  value: {{ include "modelops.gateway.demandPort" . | quote }}
+- name: MODELOPS_GATEWAY_PEERS
+  value: {{ include "modelops.gateway.peers" . | quote }}
+- name: MODELOPS_GATEWAY_POD_IP
+  valueFrom:
+    fieldRef:
+      fieldPath: status.podIP
 - name: MODELOPS_GATEWAY_REQUESTS_PER_REPLICA
   value: {{ .Values.gateway.limits.requestsPerReplica | int64 | quote }}
 - name: MODELOPS_GATEWAY_ON_FAILURE

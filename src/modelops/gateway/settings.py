@@ -92,7 +92,8 @@ class Settings(BaseSettings):
     scaler_port: Port = 9905
     demand_port: Port = 9906
     peers: str = Field(
-        "", description="Headless Service of the gateway's pods; empty: this one is alone."
+        "modelops-gateway-pods",
+        description="Headless Service of the gateway's pods; empty: this one is alone.",
     )
     pod_ip: str = Field("", description="This pod's address, as that Service lists it.")
     redis_url: str = Field(

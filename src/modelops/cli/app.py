@@ -13,6 +13,7 @@ from modelops.api.reference import reference_markdown
 from modelops.cli import key
 from modelops.cli.inspect import inspect_command
 from modelops.cli.offline import explain_command, plan_command, render_command
+from modelops.cli.simulate import simulate_command
 from modelops.gateway import openapi
 from modelops.runtimes.engines import RUNTIMES
 
@@ -27,6 +28,7 @@ app.command("render")(render_command)
 app.command("plan")(plan_command)
 app.command("explain")(explain_command)
 app.command("inspect")(inspect_command)
+app.command("simulate")(simulate_command)
 app.add_typer(key.app, name="key")
 
 

@@ -1,0 +1,1 @@
+"""A simulator of engines under a trace of requests, in which the real decision code scales."""

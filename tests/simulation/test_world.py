@@ -155,14 +155,14 @@ def test_keda_asks_for_the_queue_over_its_target(queue: int, replicas: int, want
     assert Keda(1, 12, 5.0).wanted(keda(queue, replicas)) == wanted
 
 
-def test_keda_goes_down_after_its_window() -> None:
-    """Down only to the most that was wanted in 300 s; to zero after the cooldown."""
-    scaler, replicas, found = Keda(0, 12, 5.0), 0, []
+@pytest.mark.parametrize(
+    ("minimum", "changes"), [(1, {0: 5, 15: 6, 405: 1}), (0, {0: 5, 15: 6, 390: 0})]
+)
+def test_keda_goes_down_after_its_windows(minimum: int, changes: dict[int, int]) -> None:
+    """Down to the most wanted within 300 s of a sync; to zero 300 s after the last busy poll."""
+    scaler, replicas, found = Keda(minimum, 12, 5.0), minimum, {}
     for second in range(700):
-        replicas = scaler.wanted(keda(30 if second < 20 else 0, replicas, second))
-        found.append(replicas)
-    assert found[0] == 5
-    assert found[20:300] == [6] * 280
-    assert found[330] == 1
-    assert found[-1] == 0
-    assert found.index(0) == pytest.approx(330, abs=31)
+        before = replicas
+        replicas = scaler.wanted(keda(30 if second < 100 else 0, replicas, second))
+        found |= {second: replicas} if replicas != before else {}
+    assert found == changes

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 
 from gateway.pod import CHAT, Told, eventually, page, pods, served_by, telling
 from modelops.gateway.demand import page as pages
@@ -216,7 +217,9 @@ def test_others_may_read_the_decisions() -> None:
             assert {"replicas": 3, "active": True, "metric": "concurrency"}.items() <= told.items()
             assert (told["value"], told["target"]) == (6, 2)
             assert told["sentence"]
-            families = {f.name: f.samples for f in Figures(pod.demand.book).collect()}
+            registry = CollectorRegistry()
+            registry.register(Figures(pod.demand.book))
+            families = {f.name: f.samples for f in registry.collect()}
             (replicas,) = families["modelops_gateway_scaling_replicas"]
             assert replicas.labels == {"namespace": "team", "model": "chat"}
             assert replicas.value == 3

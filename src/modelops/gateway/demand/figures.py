@@ -13,7 +13,7 @@ PREFIX: Final = "modelops_gateway_scaling"
 LABELS: Final = ("namespace", "model")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Figures(Collector):
     """Reads the book whenever Prometheus asks."""
 

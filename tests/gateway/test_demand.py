@@ -3,15 +3,19 @@
 import asyncio
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import httpx
 import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from gateway.engine import Engine as FakeEngine
 from gateway.pod import CHAT, Told, eventually, page, pods, served_by, telling
+from gateway.proxy import Gateway
 from modelops.gateway.demand import page as pages
 from modelops.gateway.demand.engines import Engine
 from modelops.gateway.demand.figures import Figures
@@ -95,6 +99,35 @@ def test_an_envoy_that_begins_again_counts_from_zero() -> None:
     assert local.share.arrivals == {"t.m": 6 + 3}
     local.take(None)
     assert local.share.in_flight is None
+
+
+def test_a_real_envoy_is_understood(front: Gateway, fake: FakeEngine) -> None:
+    """A request is in flight while its answer is awaited, has arrived once, and then is gone."""
+    local = Local(f"http://127.0.0.1:{front.front.admin_port}", seconds=0.05)
+
+    async def story() -> None:
+        working = asyncio.create_task(local.run())
+        await eventually(lambda: local.in_flight is not None)
+        before = local.arrivals["team.llama-8b"]
+        with ThreadPoolExecutor() as pool:
+            asked = pool.submit(ask_and_wait, front)
+            await eventually(lambda: (local.in_flight or {}).get("team.llama-8b") == 1)
+            fake.release()
+            await eventually(lambda: not (local.in_flight or {}).get("team.llama-8b"))
+            assert asked.result().status_code == 200
+        assert local.arrivals["team.llama-8b"] == before + 1
+        assert all("." in cluster for cluster in local.share.in_flight or ())
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+    fake.hold()
+    asyncio.run(story())
+
+
+def ask_and_wait(front: Gateway) -> httpx.Response:
+    """Send a request that is answered when the engine is released."""
+    with front.client(front.key("*")) as client:
+        return client.post("/v1/chat/completions", json={"model": "llama-8b", "held": True})
 
 
 def test_a_page_of_vllm_is_understood() -> None:

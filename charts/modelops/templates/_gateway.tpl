@@ -40,6 +40,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   value: {{ .Release.Namespace | quote }}
 - name: MODELOPS_GATEWAY_NAMESPACES
   value: {{ join "," .Values.watchNamespaces | quote }}
+- name: MODELOPS_GATEWAY_BIND_ADDRESS
+  value: "0.0.0.0"
 - name: MODELOPS_GATEWAY_PORT
   value: {{ include "modelops.gateway.port" . | quote }}
 - name: MODELOPS_GATEWAY_ADMIN_PORT

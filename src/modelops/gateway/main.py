@@ -40,7 +40,7 @@ async def run(settings: Settings) -> None:
     metrics, admin = Metrics.create(), f"http://127.0.0.1:{settings.admin_port}"
     semantic = GenAi(partial(_asked, admin))
     metrics.registry.register(semantic)
-    start_http_server(settings.metrics_port, registry=metrics.registry)
+    start_http_server(settings.metrics_port, settings.bind_address, metrics.registry)
     server = await ApiServer.connect()
     cluster = Cluster(server, plurals(EVERY_KIND), metrics.count_call)
     news = asyncio.Event()
@@ -49,7 +49,8 @@ async def run(settings: Settings) -> None:
     limiter.changed = news.set
     trust = _trust(settings, server, metrics, news.set)
     siblings = _siblings(settings, cluster)
-    demand = Demand(Local(admin, queued=limiter.gates.queued), Peers(siblings.endpoints))
+    local, peers = Local(admin, queued=limiter.gates.queued), Peers(siblings.endpoints)
+    demand = Demand(local, peers, settings.bind_address)
     metrics.registry.register(Figures(demand.book))
     control = Control(
         view, settings.front, metrics, news, (limiter.follow, demand.follow),

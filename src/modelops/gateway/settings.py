@@ -84,6 +84,7 @@ class Settings(BaseSettings):
     namespaces: Names = Field(
         (), description="Namespaces whose models are served, separated by commas; empty: all."
     )
+    bind_address: str = Field("0.0.0.0", min_length=1, description="Where all ports are opened.")
     port: Port = 8080
     admin_port: Port = 9901
     envoy_metrics_port: Port = 9902
@@ -129,6 +130,7 @@ class Settings(BaseSettings):
         """How Envoy is set up."""
         return Front(
             folder=self.folder,
+            address=self.bind_address,
             port=self.port,
             admin_port=self.admin_port,
             metrics_port=self.envoy_metrics_port,

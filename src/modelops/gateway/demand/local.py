@@ -83,8 +83,12 @@ class Local:
 
 
 def by_model(counts: Mapping[str, int]) -> Counter[str]:
-    """Add up the counts of a model's own cluster and of those that lead to it from a chain."""
+    """Add up the counts of a model's own cluster and of those that lead to it from a chain.
+
+    Clusters of other things, such as Envoy's admin port, have no dot in their names.
+    """
     added: Counter[str] = Counter()
     for cluster, count in counts.items():
-        added[gate_of(cluster)] += count
+        if "." in cluster:
+            added[gate_of(cluster)] += count
     return added

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 Manifest = Mapping[str, Any]
 
@@ -59,13 +59,22 @@ class Kube:
     @contextmanager
     def forward(self, target: str, port: int, namespace: str) -> Iterator[str]:
         """Yield a loopback URL that leads to a port of a pod or Service."""
-        command = [self.kubectl, *self._cluster("--context"), "port-forward", *_in(namespace)]
-        command += [target, f":{port}", "--address=127.0.0.1"]
+        arguments = ["port-forward", *_in(namespace), target, f":{port}", "--address=127.0.0.1"]
+        with self.running(*arguments) as lines:
+            yield f"http://127.0.0.1:{_forwarded(lines)}"
+
+    @contextmanager
+    def running(self, *args: str) -> Iterator[IO[str]]:
+        """Yield what kubectl prints for these arguments; it runs until the block ends."""
         with subprocess.Popen(
-            command, env=self._environment(), stdout=subprocess.PIPE, text=True
+            [self.kubectl, *self._cluster("--context"), *args],
+            env=self._environment(),
+            stdout=subprocess.PIPE,
+            text=True,
         ) as process:
+            assert process.stdout
             try:
-                yield f"http://127.0.0.1:{_forwarded(process)}"
+                yield process.stdout
             finally:
                 process.terminate()
 
@@ -96,9 +105,8 @@ def _in(namespace: str | None) -> list[str]:
     return ["-n", namespace] if namespace else []
 
 
-def _forwarded(process: "subprocess.Popen[str]") -> str:
-    line = process.stdout.readline() if process.stdout else ""
-    found = re.search(r"127\.0\.0\.1:(\d+)", line)
+def _forwarded(lines: IO[str]) -> str:
+    found = re.search(r"127\.0\.0\.1:(\d+)", lines.readline())
     if not found:
         message = "kubectl port-forward ended before it forwarded anything"
         raise KubeError(message)

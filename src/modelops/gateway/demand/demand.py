@@ -35,6 +35,8 @@ class Demand:
     held: frozenset[str] = frozenset()
     """The models of which requests are held, as the other pods know."""
     due: asyncio.Event = field(default_factory=asyncio.Event)
+    urgent: bool = False
+    """Whether what is due concerns only models of which requests are held."""
     arrivals: Arrivals = field(default_factory=Arrivals)
     engines: Engines = field(init=False)
     pages: Pages = field(init=False)
@@ -42,21 +44,30 @@ class Demand:
     def __post_init__(self) -> None:
         self.engines = Engines(self._endpoints)
         self.pages = Pages(lambda: self.local.share, self.book)
-        self.local.read = self.peers.heard = self.due.set
+        self.local.read, self.peers.heard = self._all_due, self._held_due
 
     def follow(self, snapshot: Snapshot) -> None:
         """Decide about the models that there are now."""
         self.models = tuple(model for model in snapshot.models if model.policy)
         self.book.follow(self.models)
-        self.due.set()
+        self._all_due()
 
     def hurry(self) -> None:
         """Hear that other requests are held than were; that a model has any is told at once."""
-        held = frozenset(model for model, count in self.local.held().items() if count)
-        if held != self.held:
-            self.held = held
+        before = self.held
+        self.held = frozenset(model for model, count in self.local.held().items() if count)
+        if self.held - before:
             self.pages.urge()
-            self.due.set()
+            self._held_due()
+
+    def _all_due(self) -> None:
+        self.urgent = False
+        self.due.set()
+
+    def _held_due(self) -> None:
+        """Decide about those that somebody waits for; among thousands they are few."""
+        self.urgent = self.urgent or not self.due.is_set()
+        self.due.set()
 
     async def run(self, scaler_port: int, pages_port: int, changed: asyncio.Event) -> None:
         """Work until cancelled; `changed` is set when there are other pods than there were."""
@@ -73,16 +84,22 @@ class Demand:
     async def _decide(self) -> None:
         while True:
             await self.due.wait()
+            urgent, self.urgent = self.urgent, False
             self.due.clear()
-            self.decide(time.time(), time.monotonic())
+            self.decide(time.time(), time.monotonic(), urgent=urgent)
             await asyncio.sleep(GAP_SECONDS)
 
-    def decide(self, at: float, now: float) -> None:
-        """Decide about all models; `at` is in unix seconds, `now` by the monotonic clock."""
+    def decide(self, at: float, now: float, *, urgent: bool = False) -> None:
+        """Decide about all models, or about those with held requests where it is urgent.
+
+        `at` is in unix seconds, `now` by the monotonic clock.
+        """
         shares = [self.local.share, *self.peers.shares(now)]
         self.arrivals.hear(share for share in shares if share is not None)
         found = Found(shares, self.engines.fresh(now), self.arrivals.total)
-        self.book.decide(self.models, found, at)
+        held = {model for share in shares if share is not None for model in share.held}
+        concerned = (model for model in self.models if not urgent or model.cluster in held)
+        self.book.decide(concerned, found, at)
 
     def _endpoints(self) -> Collection[Endpoint]:
         return {endpoint for model in self.models for endpoint in model.endpoints}

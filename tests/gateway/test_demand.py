@@ -254,8 +254,10 @@ def test_others_may_read_the_decisions() -> None:
             registry.register(Figures(pod.demand.book))
             families = {f.name: f.samples for f in registry.collect()}
             (replicas,) = families["modelops_gateway_scaling_replicas"]
-            assert replicas.labels == {"namespace": "team", "model": "chat"}
+            assert replicas.labels == {"model_namespace": "team", "model": "chat"}
             assert replicas.value == 3
+            (blind,) = families["modelops_gateway_scaling_blind"]
+            assert blind.value == 0
             (value,) = families["modelops_gateway_scaling_value"]
             assert (value.labels["metric"], value.value) == ("concurrency", 6)
 

@@ -12,10 +12,15 @@ from prometheus_client import CollectorRegistry
 from docs.pages import ROOT
 from gateway.conftest import model
 from gateway.engine import Engine
+from gateway.pod import CHAT as SCALED
 from gateway.proxy import Gateway, until
 from gateway.test_meter import CHATS, asked, samples
 from gateway.test_usage import CHAT, stream
 from modelops.gateway.counters import Series
+from modelops.gateway.demand.book import Book
+from modelops.gateway.demand.figures import Figures
+from modelops.gateway.demand.share import Share
+from modelops.gateway.demand.total import Found
 from modelops.gateway.genai import GenAi
 from modelops.gateway.metrics import Metrics
 
@@ -54,8 +59,16 @@ def exposed(front: Gateway) -> set[str]:
     metrics.count_usage({Series(n, "a", "k", "m", CHATS): 1 for n in ("requests", "input_tokens")})
     metrics.count_call("list", "textmodels", 200)
     metrics.issuer_read.labels("corp").set_to_current_time()
+    metrics.registry.register(Figures(decided()))
     own = {name for name, _ in (*samples(registry), *samples(metrics.registry))}
     return own | {*envoy}
+
+
+def decided() -> Book:
+    """Return a book with a decision about a model that has much to do."""
+    shares, book = [Share(pod="a", in_flight={"team.chat": 9})], Book()
+    book.decide([SCALED], Found(shares, {}, {}), 1.0)
+    return book
 
 
 def test_every_series_that_is_asked_for_exists(front: Gateway, fake: Engine) -> None:

@@ -79,9 +79,9 @@ def test_without_an_envoy_what_is_asked_for_stays(
         assert (told["replicas"], told["metric"], told["active"]) == (3, "missing", True)
         assert metric(ports["SCALER"], namespace) == 3
         page = httpx.get(f"http://127.0.0.1:{ports['METRICS']}/metrics", trust_env=False).text
-        assert (
-            f'modelops_gateway_scaling_replicas{{model="chat",namespace="{namespace}"}} 3.0' in page
-        )
+        labels = f'model="chat",model_namespace="{namespace}"'
+        for line in (f"replicas{{{labels}}} 3.0", f"blind{{{labels}}} 1.0"):
+            assert f"modelops_gateway_scaling_{line}" in page
         api.delete("TextModel", namespace, "chat")
         eventually(lambda: name not in decisions(url), what="the decision goes with its model")
 

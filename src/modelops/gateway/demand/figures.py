@@ -10,7 +10,8 @@ from prometheus_client.registry import Collector
 from modelops.gateway.demand.book import Book
 
 PREFIX: Final = "modelops_gateway_scaling"
-LABELS: Final = ("namespace", "model")
+LABELS: Final = ("model_namespace", "model")
+"""Prometheus has a label `namespace` of its own: where the gateway is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +32,14 @@ class Figures(Collector):
         target = GaugeMetricFamily(
             f"{PREFIX}_target", "What a replica may have of it.", labels=because
         )
+        blind = GaugeMetricFamily(
+            f"{PREFIX}_blind", "1 while the number is held for want of figures.", labels=LABELS
+        )
         for name, entry in tuple(self.book.entries.items()):
             made, address = entry.decision, name.split("/", 1)
             replicas.add_metric(address, made.replicas)
+            blind.add_metric(address, made.metric == "missing")
             for family, figure in ((value, made.value), (target, made.target)):
                 if figure is not None:
                     family.add_metric([*address, made.metric], figure)
-        yield from (replicas, value, target)
+        yield from (replicas, value, target, blind)

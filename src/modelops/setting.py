@@ -1,5 +1,6 @@
 """What settings from the environment share: forms, and how wrong ones are complained of."""
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
@@ -19,11 +20,17 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 """A TCP port to listen on."""
 
 
-def complaint(error: ValidationError, prefix: str, program: str) -> str:
-    """Return one line for each wrong setting: its variable, what is wrong with it, what to do."""
+def complaint(
+    error: ValidationError, prefix: str, program: str, hidden: Collection[str] = ()
+) -> str:
+    """Return one line for each wrong setting: its variable, what is wrong with it, what to do.
+
+    What the hidden fields are is left out.
+    """
     advice = f"correct it and start the {program} again"
+    told = ((str(each["loc"][0] if each["loc"] else ""), each) for each in error.errors())
     return "\n".join(
-        f"{prefix}{str(each['loc'][0] if each['loc'] else '').upper()} is {each['input']!r}: "
+        f"{prefix}{name.upper()} is {'wrong' if name in hidden else repr(each['input'])}: "
         f"{each['msg']}; {advice}"
-        for each in error.errors()
+        for name, each in told
     )

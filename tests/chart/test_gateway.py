@@ -2,12 +2,14 @@
 
 import ast
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chart.helm import NAMESPACE, ROOT, Helm, HelmError, Manifest, of_kind, one
 from modelops.api.kinds import KINDS
+from modelops.gateway.limiter.address import Address
 from modelops.gateway.settings import Settings
 from modelops.gateway.snapshot import Collector, Issuer
 from podsecurity import violations
@@ -306,6 +308,23 @@ def test_a_url_with_a_password_stays_in_its_secret(helm: Helm) -> None:
     reference = {"name": "cache", "key": "url"}
     assert variable["valueFrom"]["secretKeyRef"] == reference
     assert "value" not in variable
+
+
+def test_a_password_of_redis_is_mounted_from_its_secret(
+    helm: Helm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control process alone has the Secret, whose name without a URL is refused."""
+    options = ("--set=redis.url=rediss://cache:6379/0", "--set=redis.existingSecret=cache")
+    address = settings(helm, monkeypatch, *options).redis
+    assert address == Address("rediss://cache:6379/0", Path("/redis"))
+    mounts = {
+        name: [mount["mountPath"] for mount in container["volumeMounts"]]
+        for name, container in containers(helm, *options).items()
+    }
+    assert "/redis" in mounts["control"]
+    assert "/redis" not in mounts["envoy"]
+    with pytest.raises(HelmError, match=r"redis\.url"):
+        helm.objects("--set=redis.existingSecret=cache")
 
 
 def test_redis_is_restricted_and_without_rights(helm: Helm) -> None:

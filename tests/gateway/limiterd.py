@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from modelops.gateway.files import publish
+from modelops.gateway.limiter.address import Address
 from modelops.gateway.limiter.service import Limiter
-from modelops.gateway.limiter.shared import Shared, connect
+from modelops.gateway.limiter.shared import Shared
 from modelops.gateway.meter import Meter
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.render import render
@@ -35,7 +36,7 @@ def _route(targets: list[dict[str, Any]], fallback: list[dict[str, Any]], **fiel
 async def run(told: dict[str, Any]) -> None:
     """Answer until killed."""
     metrics = Metrics.create()
-    redis = connect(told["redis"]) if told["redis"] else None
+    redis = Address(told["redis"]).client() if told["redis"] else None
     counts = Shared(redis, told["pod"], metrics.redis_up, open_=told["open"])
     admin = f"http://127.0.0.1:{told['admin']}"
     limiter = Limiter(counts, metrics.questions, admin)

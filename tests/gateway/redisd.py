@@ -28,6 +28,7 @@ class Server:
 
     port: int
     folder: Path
+    flags: tuple[str, ...] = ()
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -38,7 +39,7 @@ class Server:
     def start(self) -> None:
         """Begin, empty, and wait until it answers."""
         words = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir"]
-        command = [binary(), *words, str(self.folder)]
+        command = [binary(), *words, str(self.folder), *self.flags]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         until(self._answers, 15)
 
@@ -52,15 +53,15 @@ class Server:
         try:
             with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
                 connection.sendall(b"PING\r\n")
-                return connection.recv(16).startswith(b"+PONG")
+                return connection.recv(16).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[Server]:
+def server(folder: Path, *flags: str) -> Iterator[Server]:
     """Run one."""
-    made = Server(free_ports(1)[0], folder)
+    made = Server(free_ports(1)[0], folder, flags)
     made.start()
     try:
         yield made

@@ -16,6 +16,9 @@
 {{- if and .Values.gateway.certificate.issuerRef (not .Values.gateway.tlsSecret) -}}
 {{- fail "gateway.certificate has an issuer, but no Secret to put the certificate into: name one in gateway.tlsSecret" -}}
 {{- end -}}
+{{- if and .Values.redis.existingSecret (not .Values.redis.url) (not .Values.redis.urlSecret) -}}
+{{- fail "redis.existingSecret is for a Redis of your own: say where that is in redis.url" -}}
+{{- end -}}
 {{- if and (not .Values.serviceAccount.create) (not .Values.serviceAccount.name) -}}
 {{- fail "serviceAccount.create is false: name the account that exists in serviceAccount.name" -}}
 {{- end -}}

@@ -75,6 +75,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   {{- else }}
   value: {{ include "modelops.redis.url" . | quote }}
   {{- end }}
+- name: MODELOPS_GATEWAY_REDIS_FOLDER
+  value: {{ ternary "/redis" "" (ne .Values.redis.existingSecret "") | quote }}
 - name: MODELOPS_GATEWAY_LARGEST_BODY
   value: {{ .Values.gateway.largestBody | int64 | quote }}
 - name: MODELOPS_GATEWAY_MEMORY

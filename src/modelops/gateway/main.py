@@ -25,12 +25,12 @@ from modelops.gateway.demand.peers import Peers
 from modelops.gateway.demand.siblings import Siblings
 from modelops.gateway.genai import GenAi
 from modelops.gateway.limiter.service import Limiter
-from modelops.gateway.limiter.shared import Shared, connect
+from modelops.gateway.limiter.shared import Shared
 from modelops.gateway.meter import Meter
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.oidc import Trust
 from modelops.gateway.otlp import Exporter
-from modelops.gateway.settings import PREFIX, Settings
+from modelops.gateway.settings import HIDDEN, PREFIX, Settings
 from modelops.logs import configure
 from modelops.setting import complaint
 
@@ -104,7 +104,7 @@ def _siblings(settings: Settings, cluster: Cluster) -> Siblings:
 
 
 def _limiter(settings: Settings, metrics: Metrics, admin: str) -> Limiter:
-    redis = connect(settings.redis_url) if settings.redis_url else None
+    redis = settings.redis.client() if settings.redis else None
     opened = settings.on_failure == "Open"
     counts = Shared(redis, socket.gethostname(), metrics.redis_up, open_=opened)
     return Limiter(
@@ -126,7 +126,7 @@ def main() -> int:
     try:
         settings = Settings()
     except ValidationError as error:
-        sys.stderr.write(complaint(error, PREFIX, "gateway") + "\n")
+        sys.stderr.write(complaint(error, PREFIX, "gateway", HIDDEN) + "\n")
         return 2
     sys.setrecursionlimit(RECURSION_LIMIT)
     configure(settings.log_level, "json", "httpx2")

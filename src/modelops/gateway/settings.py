@@ -1,18 +1,23 @@
 """What the gateway takes from its environment: variables that begin with MODELOPS_GATEWAY_."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from modelops.gateway.grants import GRANT
+from modelops.gateway.limiter.address import Address
 from modelops.gateway.oidc import is_safe
 from modelops.gateway.snapshot import Collector, Front, Issuer, Tls
 from modelops.setting import Names, Port
 
 PREFIX: Final = "MODELOPS_GATEWAY_"
+HIDDEN: Final = ("redis_url",)
+"""The settings that may hold a password."""
+
 CA_FOLDER: Final = "/oidc"
 """Where the chart mounts the certificates of issuers' authorities."""
 
@@ -74,6 +79,10 @@ def _parsed(value: Any) -> Any:
     return listed
 
 
+def _redis(url: str, folder: str) -> Address | None:
+    return Address(url, Path(folder) if folder else None) if url else None
+
+
 class Settings(BaseSettings):
     """The gateway's settings; each field is the variable MODELOPS_GATEWAY_<FIELD>."""
 
@@ -97,6 +106,9 @@ class Settings(BaseSettings):
         description="Headless Service of the gateway's pods; empty: this one is alone.",
     )
     pod_ip: str = Field("", description="This pod's address, as that Service lists it.")
+    redis_folder: str = Field(
+        "", description="Where Redis' password and certificates are mounted; empty: nowhere."
+    )
     redis_url: str = Field(
         "", description="Where requests are counted for all replicas; empty: each by itself."
     )
@@ -124,6 +136,18 @@ class Settings(BaseSettings):
         (), description="Other issuers whose tokens are taken, as a JSON list."
     )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @field_validator("redis_url")
+    @classmethod
+    def _checked(cls, url: str, info: ValidationInfo) -> str:
+        if found := _redis(url, info.data.get("redis_folder", "")):
+            found.check()
+        return url
+
+    @property
+    def redis(self) -> Address | None:
+        """Where requests are counted for all replicas."""
+        return _redis(self.redis_url, self.redis_folder)
 
     @property
     def front(self) -> Front:

@@ -10,8 +10,6 @@ from importlib.resources import files
 from typing import Any, Final, Protocol
 
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from modelops.gateway.limiter.ledger import (
@@ -23,9 +21,6 @@ from modelops.gateway.limiter.ledger import (
     Taken,
 )
 from modelops.gateway.limiter.limits import Limit
-
-ANSWER_SECONDS: Final = 0.5
-"""A Redis that has not answered within this time is away."""
 
 PAUSE_SECONDS: Final = 1.0
 """So long an absent Redis is not asked again, so that requests do not wait for it one by one."""
@@ -76,17 +71,6 @@ class Gauge(Protocol):
 
     def set(self, value: float) -> None:
         """Show it."""
-
-
-def connect(url: str) -> Redis:
-    """Return a client that gives up soon and never tries twice: a request waits for it."""
-    return Redis.from_url(
-        url,
-        socket_timeout=ANSWER_SECONDS,
-        socket_connect_timeout=ANSWER_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-    )
 
 
 @dataclass(slots=True)

@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from e2e.cluster import rust
 from e2e.cluster.shell import ClusterError, say, step
 from e2e.images import machine
 from e2e.images.lock import lock
@@ -73,6 +75,8 @@ def push(store: Store, names: list[str], registry: str) -> dict[str, str]:
 
 
 def _context(store: Store, recipe: Recipe) -> Path:
+    if recipe.name == "envoy":
+        shutil.copy2(rust.module() / rust.LIBRARY, store.places.build)
     if recipe.name != "debian":
         return ROOT / recipe.context
     machine.debian(store.places)

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from e2e.cluster import rust
+
 ROOT = Path(__file__).parents[2]
 DEBIAN_SUITE = "bookworm"
 DEBIAN_PACKAGES = ("ca-certificates", "python3")
@@ -68,7 +70,7 @@ RECIPES = {
                 "runtimes/envoy/start.py",
             ),
             base="debian",
-            facts=(UV_VERSION,),
+            facts=(UV_VERSION, rust.source()),
         ),
         Recipe(
             name="redis",

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 from orjson import Fragment
 
+from e2e.cluster import rust
 from modelops.gateway.files import publish, published
 from modelops.gateway.keys import KeyRecord, SigningKey
 from modelops.gateway.memo import Memo
@@ -123,7 +124,10 @@ def process(front: Front) -> Iterator[None]:
     folder = Path(front.folder)
     command = [str(binary()), "-c", str(folder / BOOTSTRAP), "--concurrency", "1"]
     command += ["--use-dynamic-base-id", "--log-level", "warning"]
-    with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as it:
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, env=rust.environment()) as it,
+    ):
         try:
             until(lambda: _ready(front.metrics_port), START_SECONDS)
             yield

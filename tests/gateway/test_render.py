@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from e2e.cluster import rust
 from gateway.certificates import certificate
 from gateway.conftest import model
 from gateway.proxy import binary
@@ -143,7 +144,8 @@ def test_envoy_takes_the_bootstrap(tmp_path: Path, tls: str) -> None:
     if front.tls:
         certificate(tmp_path, "gateway")
     command = [str(binary()), "--mode", "validate", "-c", str(tmp_path / BOOTSTRAP)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    env = rust.environment()
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0, done.stderr
 
 

@@ -15,6 +15,7 @@ from e2e.bench.gateway.fleet import Fleet
 from e2e.bench.gateway.process import Process, Sides, free_port, listening, running
 from e2e.bench.gateway.proxies import RIVALS, Make, Recipe, envoy_command
 from e2e.bench.gateway.traffic import Target, answered, program
+from e2e.cluster import rust
 from e2e.cluster.apiserver import ControlPlane
 from e2e.cluster.shell import ClusterError, run, say, step
 
@@ -118,5 +119,5 @@ def _gateway(
     bootstrap = config / "bootstrap.json"
     listening(control, metrics)
     control.until(bootstrap.exists)
-    recipe = Recipe(envoy_command(bootstrap), Target(port, key, names))
+    recipe = Recipe(envoy_command(bootstrap), Target(port, key, names), rust.environment())
     return _seated(stack, folder, recipe, sides), fleet, control

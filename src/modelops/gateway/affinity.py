@@ -7,12 +7,11 @@ from the replicas' addresses alone.
 
 from typing import Any, Final
 
-from modelops.gateway.script import run, scripted
+from modelops.gateway.module import route
 from modelops.gateway.snapshot import Model
-from modelops.gateway.typed import Json
 
-AFFINITY: Final = "modelops.affinity"
-"""The filter's name, and that of a request's key among its filter state; it is never logged."""
+AFFINITY: Final = "envoy.hashable_string"
+"""The name of a request's key among its filter state; it is never logged."""
 
 OVERLOAD_PERCENT: Final = 150
 """A replica with more requests in flight than so much of the mean passes its keys on."""
@@ -21,18 +20,12 @@ PLACES: Final = 256
 """Places of one replica on the ring: shares differ by some six percent."""
 
 
-def affinity() -> Json:
-    """Return the filter that finds a request's key; it does nothing but on routes that ask it."""
-    return scripted(AFFINITY, "affinity")
-
-
 def asked(*models: Model) -> dict[str, Any]:
-    """Return the fields of a route to any of these models that have the key found."""
+    """Return the fields of a route to any of these models that have the module find the key."""
     headers = [m.session_header for m in models if m.session_header]
     if not headers:
         return {}
-    several = {"several": "yes"} if len(models) > 1 else {}
-    return {"typed_per_filter_config": run(AFFINITY, session_header=headers[0], **several)}
+    return route(session_header=headers[0], several=len(models) > 1)
 
 
 def hashed(*models: Model) -> dict[str, Any]:

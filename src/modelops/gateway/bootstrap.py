@@ -1,19 +1,16 @@
 """What Envoy starts with, once: the listeners, and where everything else is read from."""
 
 from typing import Final
-from urllib.parse import quote
 
 from modelops.gateway import tracing
 from modelops.gateway.contention import limiter
 from modelops.gateway.listener import MANAGER, listener
 from modelops.gateway.loopback import LOOPBACK, loopback
+from modelops.gateway.module import counting
 from modelops.gateway.overload import overload
 from modelops.gateway.snapshot import Front
 from modelops.gateway.typed import FILTERS, Json, extension, file_source, typed
-from modelops.gateway.usage import FORGOTTEN_SECONDS, SCOPE, buckets
-
-ENVOYS_OWN: Final = "/stats/prometheus?filter=" + quote(f"^([^{SCOPE[0]}]|{SCOPE[0]}[^{SCOPE[1]}])")
-"""Where Envoy tells all but what `usage.py` has it count: such expressions know no `not`."""
+from modelops.gateway.usage import FORGOTTEN_SECONDS, counted
 
 RUNTIME: Final = {"re2.max_program_size.error_level": 1_000_000}
 """A name of 40 letters, or a thousand tenants, make an expression larger than the 100 of Envoy's.
@@ -36,9 +33,8 @@ def bootstrap(front: Front) -> Json:
                 *_collector(front),
             ],
         },
-        "stats_eviction_interval": f"{FORGOTTEN_SECONDS}s",
         "layered_runtime": {"layers": [{"name": "own", "static_layer": RUNTIME}]},
-        "stats_config": {"histogram_bucket_settings": buckets()},
+        "bootstrap_extensions": [counting(**counted(FORGOTTEN_SECONDS))],
         "overload_manager": overload(front),
     }
 
@@ -58,9 +54,9 @@ def _address(address: str, port: int) -> Json:
 def _metrics(front: Front) -> Json:
     """Return the listener for probes and scrapes: two paths of Envoy's own, and no other.
 
-    Counts of single API keys are left out: the control process adds them up.
+    Counts of single API keys are not there: the control process adds them up.
     """
-    routes = [_own("/ready", "/ready"), _own("/stats/prometheus", ENVOYS_OWN)]
+    routes = [_own("/ready", "/ready"), _own("/stats/prometheus", "/stats/prometheus")]
     host = {"name": "admin", "domains": ["*"], "routes": routes}
     manager = typed(
         MANAGER,

@@ -6,9 +6,8 @@ from typing import Final, NamedTuple
 
 from httpx2 import AsyncClient
 
-from modelops.gateway.usage import SCOPE
+from modelops.gateway.usage import COUNTERS_PATH, SCOPE
 
-PATH: Final = f"/stats?format=prometheus&usedonly&filter=^{SCOPE}\\."
 SECONDS: Final = 5.0
 """An Envoy that has not answered within this time is given up."""
 
@@ -67,5 +66,5 @@ async def read(envoy: AsyncClient) -> dict[Series, int]:
 
     Raise httpx2.HTTPError when it does not answer.
     """
-    answer = await envoy.get(PATH, timeout=SECONDS)
+    answer = await envoy.get(COUNTERS_PATH, timeout=SECONDS)
     return parse(answer.raise_for_status().text)

@@ -15,9 +15,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from modelops.gateway.counters import Series
-from modelops.gateway.usage import DURATION, EACH, FIRST, TIMES
+from modelops.gateway.usage import DURATION, EACH, FIRST, TIMES, TIMES_PATH
 
-PATH: Final = f"/stats?format=prometheus&usedonly&filter=^{TIMES}\\."
 OPERATIONS: Final = {
     "/v1/chat/completions": "chat",
     "/v1/completions": "text_completion",
@@ -60,7 +59,7 @@ class GenAi(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics."""
         yield self._usage()
-        yield from times(self.ask(PATH) or "")
+        yield from times(self.ask(TIMES_PATH) or "")
 
     def _usage(self) -> Metric:
         made = HistogramMetricFamily("gen_ai_client_token_usage", "Tokens of a request.")

@@ -3,17 +3,15 @@
 from collections.abc import Mapping
 from typing import Final
 
-from modelops.gateway import access, answers, usage
+from modelops.gateway import access, answers
 from modelops.gateway.access import CLAIMS, KEY_ID, MARK, TENANT
-from modelops.gateway.affinity import affinity
-from modelops.gateway.answers import BODY
 from modelops.gateway.contention import asker
 from modelops.gateway.foreign import foreign
 from modelops.gateway.listing import listing
-from modelops.gateway.multipart import JSON_READER, multipart
-from modelops.gateway.routes import JSON_TYPE, MODEL, NAMED, ROUTES
+from modelops.gateway.module import module
+from modelops.gateway.multipart import multipart
+from modelops.gateway.routes import MODEL, ROUTES
 from modelops.gateway.snapshot import Front, Tls
-from modelops.gateway.streams import answers_in_json, streams
 from modelops.gateway.tracing import tracing
 from modelops.gateway.typed import FILTERS, PREFIX, Json, extension, file_source, typed
 
@@ -73,7 +71,7 @@ def _manager(front: Front) -> Json:
         },
         http_filters=_filters(front),
         local_reply_config={"mappers": answers.mappers()},
-        access_log=[_log(), *usage.loggers()],
+        access_log=[_log()],
         always_set_request_id_in_response=True,
         **({"tracing": tracing(front.collector)} if front.collector else {}),
         **_limits(front),
@@ -130,15 +128,10 @@ def _filters(front: Front) -> list[Json]:
         ),
         _followed("revocation", access.RBAC, front),
         _followed("limits", access.LIMIT, front),
-        _filter("buffer.v3.Buffer", max_request_bytes=front.largest_body),
+        module(front),
         multipart(),
-        _reader(),
-        _remembered("model", {MODEL: _metadata(*NAMED)}, reroute=True),
-        affinity(),
         listing(),
         asker(front),
-        answers_in_json(),
-        streams(front.largest_body),
         _filter("router.v3.Router", suppress_envoy_headers=True),
     ]
 
@@ -158,14 +151,11 @@ def _metadata(*path: str) -> str:
     return f"%DYNAMIC_METADATA({':'.join(path)})%"
 
 
-def _remembered(name: str, texts: Mapping[str, str], *, reroute: bool = False) -> Json:
-    """Return the filter that keeps texts where matchers look values up by hash.
-
-    Routing again costs each request more than a microsecond: it is done once, when all is known.
-    """
+def _remembered(name: str, texts: Mapping[str, str]) -> Json:
+    """Return the filter that keeps texts where matchers look values up by hash."""
     kept = [_kept(key, text) for key, text in texts.items()]
     kind = f"{FILTERS}.set_filter_state.v3.Config"
-    return extension(name, kind, on_request_headers=kept, clear_route_cache=reroute)
+    return extension(name, kind, on_request_headers=kept)
 
 
 def _kept(key: str, text: str) -> Json:
@@ -178,26 +168,6 @@ def _kept(key: str, text: str) -> Json:
         },
         "skip_if_empty": True,
     }
-
-
-def _reader() -> Json:
-    """Return the filter that reads the body's `model`."""
-    wrong = {"metadata_namespace": BODY[0], "key": BODY[1]}
-    rule = {
-        "selectors": [{"key": "model"}],
-        "on_present": {"metadata_namespace": NAMED[0], "key": NAMED[1], "type": "STRING"},
-        "on_missing": {**wrong, "value": "nameless"},
-        "on_error": {**wrong, "value": "malformed"},
-    }
-    rules = {
-        "rules": [rule, *usage.request_rules()],
-        "allow_content_types_regex": {"regex": JSON_TYPE},
-    }
-    return extension(
-        JSON_READER,
-        f"{FILTERS}.json_to_metadata.v3.JsonToMetadata",
-        request_rules=rules,
-    )
 
 
 def _log() -> Json:

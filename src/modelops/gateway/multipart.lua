@@ -109,7 +109,8 @@ end
 function envoy_on_request(handle)
   local body = handle:body() -- other objects must not be taken before: they would not outlive it
   local model, wrong = judged(handle:headers(), body)
-  local told = handle:streamInfo():dynamicMetadata()
-  if model then told:set("modelops", "model", model)
-  else told:set("modelops", "body", wrong) end
+  local told = handle:streamInfo()
+  if model then told:filterState():set("modelops.model", "envoy.string", model)
+  else told:dynamicMetadata():set("modelops", "body", wrong) end
+  handle:clearRouteCache()
 end

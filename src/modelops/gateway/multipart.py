@@ -3,7 +3,7 @@
 from typing import Final
 
 from modelops.gateway.script import run, scripted
-from modelops.gateway.typed import Json, typed
+from modelops.gateway.typed import Json
 
 MULTIPART: Final = "modelops.multipart"
 """The name of the filter that reads the form's `model`."""
@@ -11,9 +11,6 @@ MULTIPART: Final = "modelops.multipart"
 PREFIX: Final = "/v1/audio/"
 PATHS: Final = (f"{PREFIX}transcriptions", f"{PREFIX}translations")
 CONTENT_TYPE: Final = r"(?i)multipart/form-data\s*;.*"
-
-JSON_READER: Final = "json_to_metadata"
-"""The name of the filter that reads the `model` of JSON; these paths take none."""
 
 
 def multipart() -> Json:
@@ -23,5 +20,4 @@ def multipart() -> Json:
 
 def read() -> Json:
     """Return the part of a route that has the form read instead of JSON."""
-    off = typed("envoy.config.route.v3.FilterConfig", disabled=True)
-    return {"typed_per_filter_config": {**run(MULTIPART), JSON_READER: off}}
+    return {"typed_per_filter_config": run(MULTIPART)}

@@ -14,6 +14,7 @@ from modelops.gateway.answers import BODY, Refusal, direct
 from modelops.gateway.grants import covering
 from modelops.gateway.groups import attempts, destination
 from modelops.gateway.memo import Memo
+from modelops.gateway.module import JSON_PATHS
 from modelops.gateway.restrictions import Allowed, allowed, divided, only, restricted
 from modelops.gateway.snapshot import Model, Offer, Route, Snapshot
 from modelops.gateway.typed import Json, extension, metadata, typed
@@ -22,20 +23,9 @@ ROUTES: Final = "models"
 MODEL: Final = "modelops.model"
 """The name of the request's model among its filter state."""
 
-NAMED: Final = ("modelops", "model")
-"""Where it puts the model that the body names."""
-
 LISTING: Final = "modelops.models"
 """The filter that answers /v1/models."""
 
-JSON_PATHS: Final = (
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/responses",
-    "/v1/embeddings",
-    "/v1/rerank",
-    "/v1/score",
-)
 PATHS: Final = (*JSON_PATHS, *multipart.PATHS)
 """All that is passed on to engines: nothing else of theirs can be reached."""
 

@@ -1,0 +1,212 @@
+//! Reading an answer while it passes, and taking out of a stream what the caller did not ask for.
+
+use crate::usage::{self, Usage};
+use memchr::{memchr_iter, memmem};
+use std::time::Instant;
+
+/// An event that is larger is passed on before it is complete; usage is smaller; bytes.
+const MOST_HELD: usize = 64 * 1024;
+/// Usage in an answer or an event that is larger is sought at its end, or not at all; bytes.
+const MOST_KEPT: usize = 1024 * 1024;
+/// So much of an answer's end is looked through for its usage; bytes.
+const LENGTH_OF_END: usize = 4096;
+
+/// An answer in JSON, kept until its end if it is small, and the end of it otherwise.
+#[derive(Default)]
+pub struct Whole {
+    kept: Vec<u8>,
+    most: usize,
+    cut: bool,
+}
+
+impl Whole {
+    /// One that is kept, or of which only the end is.
+    pub fn new(only_end: bool) -> Self {
+        Self { most: if only_end { LENGTH_OF_END } else { MOST_KEPT }, ..Self::default() }
+    }
+
+    /// Takes the next piece; returns the usage with the last one.
+    pub fn take(&mut self, piece: &[u8], last: bool) -> Option<Usage> {
+        if last && self.kept.is_empty() && piece.len() <= self.most {
+            return usage::of_answer(piece);
+        }
+        self.kept.extend_from_slice(piece);
+        if self.kept.len() > self.most {
+            self.cut = true;
+            self.kept.drain(..self.kept.len() - LENGTH_OF_END);
+            self.most = 2 * LENGTH_OF_END;
+        }
+        match (last, self.cut) {
+            (false, _) => None,
+            (true, false) => usage::of_answer(&self.kept),
+            (true, true) => usage::in_piece(&self.kept),
+        }
+    }
+}
+
+/// A stream of events: it passes as it comes, but for the usage that is hidden.
+#[derive(Default)]
+pub struct Events {
+    hide: bool,
+    /// The event that is not complete, and how much of it was passed on.
+    held: Vec<u8>,
+    sent: usize,
+    /// When the first event came.
+    pub began: Option<Instant>,
+    /// What was used, and when that was told.
+    pub usage: Option<(Usage, Instant)>,
+}
+
+impl Events {
+    /// A stream whose usage is hidden or not.
+    pub fn new(hide: bool) -> Self {
+        Self { hide, ..Self::default() }
+    }
+
+    /// Takes the next piece and returns what is passed on instead; none: the piece itself.
+    pub fn take(&mut self, piece: &[u8], last: bool) -> Option<Vec<u8>> {
+        self.began.get_or_insert_with(Instant::now);
+        let plain = self.held.is_empty()
+            && (piece.is_empty() || ends_event(piece))
+            && memmem::find(piece, br#""usage""#).is_none();
+        if plain {
+            return None;
+        }
+        let mut passed = self.sift(piece);
+        if !self.hide || last || self.held.len() > MOST_HELD || self.held.starts_with(b"data: [") {
+            passed.extend_from_slice(&self.held[self.sent..]);
+            self.sent = self.held.len();
+        }
+        if self.held.len() > MOST_KEPT {
+            self.held.drain(..self.held.len() - 3);
+            self.sent = self.held.len();
+        }
+        self.hide.then_some(passed)
+    }
+
+    /// Returns what is passed on of the events that are complete now.
+    fn sift(&mut self, piece: &[u8]) -> Vec<u8> {
+        let mut held = std::mem::take(&mut self.held);
+        let mut from = held.len().saturating_sub(2);
+        held.extend_from_slice(piece);
+        let (mut passed, mut begin) = (Vec::new(), 0);
+        while let Some(end) = event_end(&held, from) {
+            let event = &held[begin..end];
+            if !self.hides(event) {
+                passed.extend_from_slice(&event[self.sent..]);
+            }
+            (begin, from, self.sent) = (end, end, 0);
+        }
+        held.drain(..begin);
+        self.held = held;
+        passed
+    }
+
+    /// Takes note of an event's usage; returns whether the caller does not see it.
+    fn hides(&mut self, event: &[u8]) -> bool {
+        if !usage::has_one(event) {
+            return false;
+        }
+        if let Some(found) = usage::in_piece(event) {
+            self.usage = Some((found, Instant::now()));
+        }
+        let small = self.sent == 0 && event.len() <= MOST_HELD;
+        self.hide && small && usage::has_no_choice(event)
+    }
+}
+
+fn ends_event(piece: &[u8]) -> bool {
+    piece.ends_with(b"\n\n") || piece.ends_with(b"\n\r\n")
+}
+
+/// Returns where the event ends whose empty line begins at or after a place.
+fn event_end(text: &[u8], from: usize) -> Option<usize> {
+    memchr_iter(b'\n', &text[from..]).find_map(|at| {
+        let rest = &text[from + at + 1..];
+        match rest {
+            [b'\n', ..] => Some(from + at + 2),
+            [b'\r', b'\n', ..] => Some(from + at + 3),
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USED: &[u8] =
+        b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":9}}";
+
+    fn stream(end: &str) -> (Vec<u8>, Vec<u8>) {
+        let before = format!("data: {{\"choices\":[1]}}{end}: ping{end}");
+        let after = format!("data: [DONE]{end}");
+        let used = [USED, end.as_bytes()].concat();
+        let all = [before.as_bytes(), &used, after.as_bytes()].concat();
+        (all, [before, after].concat().into_bytes())
+    }
+
+    #[test]
+    fn cut_at_every_two_bytes_a_stream_loses_its_usage_alone() {
+        for end in ["\n\n", "\r\n\r\n"] {
+            let (all, seen) = stream(end);
+            for one in 0..=all.len() {
+                for other in one..=all.len() {
+                    let mut events = Events::new(true);
+                    let mut passed = Vec::new();
+                    let pieces = [&all[..one], &all[one..other], &all[other..]];
+                    for (number, piece) in pieces.into_iter().enumerate() {
+                        match events.take(piece, number == 2) {
+                            Some(instead) => passed.extend(instead),
+                            None => passed.extend_from_slice(piece),
+                        }
+                    }
+                    assert_eq!(passed, seen);
+                    assert_eq!(events.usage.unwrap().0, Usage { input: 7, output: 9 });
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn byte_by_byte_nothing_of_an_open_stream_is_changed() {
+        let (all, _) = stream("\n\n");
+        let mut events = Events::new(false);
+        for byte in all.chunks(1) {
+            assert_eq!(events.take(byte, false), None);
+        }
+        assert_eq!(events.usage.unwrap().0.output, 9);
+    }
+
+    #[test]
+    fn what_is_held_is_bounded() {
+        let mut events = Events::new(true);
+        let mut passed = 0;
+        for _ in 0..100 {
+            passed += events.take(&[b'x'; 100_000], false).map_or(100_000, |p| p.len());
+            assert!(events.held.len() <= MOST_KEPT + 100_000);
+        }
+        assert_eq!(passed, 10_000_000);
+    }
+
+    #[test]
+    fn an_answer_is_read_however_it_comes() {
+        let body =
+            br#"{"data": "xxxxxxxx", "usage": {"prompt_tokens": 7, "completion_tokens": 9}}"#;
+        for size in 1..=body.len() {
+            for only_end in [true, false] {
+                let mut whole = Whole::new(only_end);
+                let mut found = None;
+                for piece in body.chunks(size) {
+                    found = whole.take(piece, false).or(found);
+                }
+                assert_eq!(whole.take(b"", true).or(found), Some(Usage { input: 7, output: 9 }));
+            }
+        }
+        let mut large = Whole::new(false);
+        for _ in 0..50 {
+            assert!(large.take(&[b'x'; 100_000], false).is_none() && large.kept.len() <= MOST_KEPT);
+        }
+        assert_eq!(large.take(&body[..], true).unwrap().input, 7);
+    }
+}

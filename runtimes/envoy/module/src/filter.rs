@@ -1,0 +1,282 @@
+//! The filter: one for each stream, from its head to its end.
+
+use crate::abi::{Attribute, Body, BodyStatus, Headers, HeadersStatus};
+use crate::affinity;
+use crate::answer::{Events, Whole};
+use crate::counts::{Counts, End, Time, labels};
+use crate::envoy::Stream;
+use crate::request::{self, Wrong};
+use crate::usage::Usage;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Words that routes, logs and other filters look for.
+const WORDS: &str = "modelops";
+const WRONG: &str = "body";
+const TOKENS: &str = "modelops.tokens";
+const MODEL: &str = "modelops.model";
+const KEY: &str = "modelops.key";
+const TENANT: &str = "modelops.tenant";
+/// The kind of an object that is hashed to choose a replica, and its name here.
+const HASHED: &str = "envoy.hashable_string";
+
+/// What is the same for all streams.
+#[derive(Deserialize)]
+pub struct Settings {
+    largest_body: usize,
+    /// Paths whose body is a JSON object with a model.
+    json_paths: Vec<String>,
+    /// Those whose body is a form.
+    form_paths: Vec<String>,
+    /// Those of which a stream tells its usage only if that is asked for.
+    usage_paths: Vec<String>,
+    /// Those whose answers are too large to be kept.
+    large_paths: Vec<String>,
+    /// Whether numbers of tokens are told to others, too.
+    told: bool,
+}
+
+/// What a route says.
+#[derive(Deserialize)]
+pub struct Route {
+    session_header: String,
+    /// Whether the key also decides among models.
+    #[serde(default)]
+    several: bool,
+}
+
+enum Reading {
+    Nothing,
+    Whole(Whole),
+    Events(Events),
+}
+
+/// One stream.
+pub struct Filter {
+    settings: Arc<Settings>,
+    started: Instant,
+    json: bool,
+    answered: bool,
+    hide: bool,
+    reading: Reading,
+    usage: Option<Usage>,
+}
+
+fn one_of(paths: &[String], path: &str) -> bool {
+    paths.iter().any(|known| known == path)
+}
+
+/// Whether a content type is that kind, with parameters or without.
+fn is_kind(told: &[u8], kind: &str) -> bool {
+    let name = told.split(|&byte| byte == b';').next().unwrap_or_default();
+    name.trim_ascii().eq_ignore_ascii_case(kind.as_bytes())
+}
+
+impl Filter {
+    /// A stream that begins now.
+    pub fn new(settings: Arc<Settings>) -> Self {
+        Self {
+            settings,
+            started: Instant::now(),
+            json: false,
+            answered: false,
+            hide: false,
+            reading: Reading::Nothing,
+            usage: None,
+        }
+    }
+
+    /// A request's head: it waits for the body.
+    pub fn request_headers(&mut self, stream: Stream, last: bool) -> HeadersStatus {
+        let path = stream.text(Attribute::RequestUrlPath);
+        let kind = stream.header(Headers::Request, "content-type").unwrap_or_default();
+        self.json = one_of(&self.settings.json_paths, path) && is_kind(kind, "application/json");
+        if last {
+            self.read(stream, &[]);
+            return HeadersStatus::Continue;
+        }
+        stream.keep_at_most(self.settings.largest_body as u64);
+        HeadersStatus::StopIteration
+    }
+
+    /// A piece of its body.
+    pub fn request_body(&mut self, stream: Stream, last: bool) -> BodyStatus {
+        if !last {
+            return BodyStatus::StopIterationAndBuffer;
+        }
+        let mut pieces = Vec::new();
+        if !stream.received_what_was_kept() {
+            pieces = stream.pieces(Body::BufferedRequest);
+        }
+        pieces.extend(stream.pieces(Body::ReceivedRequest));
+        let whole = joined(&pieces);
+        if let Some(instead) = self.read(stream, &whole) {
+            stream.clear(Body::BufferedRequest);
+            stream.clear(Body::ReceivedRequest);
+            stream.append(Body::ReceivedRequest, &instead);
+            stream.set_header(Headers::Request, "content-length", &instead.len().to_string());
+        } else if stream.header(Headers::Request, "content-length").is_none() {
+            stream.set_header(Headers::Request, "content-length", &whole.len().to_string());
+        }
+        BodyStatus::Continue
+    }
+
+    /// The end of a request that has trailers.
+    pub fn request_trailers(&mut self, stream: Stream) {
+        let whole = joined(&stream.pieces(Body::BufferedRequest));
+        if let Some(instead) = self.read(stream, &whole) {
+            stream.clear(Body::BufferedRequest);
+            stream.append(Body::BufferedRequest, &instead);
+            stream.set_header(Headers::Request, "content-length", &instead.len().to_string());
+        }
+    }
+
+    /// Reads a body and has the request routed by it; returns another body to be sent, if so.
+    fn read(&mut self, stream: Stream, body: &[u8]) -> Option<Vec<u8>> {
+        if !self.json {
+            // Routes also depend on the caller, who was not known when one was chosen first.
+            stream.reroute();
+            return None;
+        }
+        let found = request::read(body);
+        match &found {
+            Ok(request) if request.model.is_empty() => {}
+            Ok(request) => stream.remember(MODEL, &request.model),
+            Err(Wrong::Malformed) => stream.tell(WORDS, WRONG, "malformed"),
+            Err(Wrong::Nameless) => stream.tell(WORDS, WRONG, "nameless"),
+        }
+        stream.reroute();
+        let request = found.ok()?;
+        self.stick(stream, body);
+        let path = stream.text(Attribute::RequestUrlPath);
+        if !request.silent || !one_of(&self.settings.usage_paths, path) {
+            return None;
+        }
+        let made = request::with_usage(body, self.settings.largest_body);
+        self.hide = made.is_some();
+        made
+    }
+
+    /// Finds the key that keeps the request to one replica, where its route asks for that.
+    fn stick(&self, stream: Stream, body: &[u8]) {
+        let Some(route) = stream.route::<Route>() else { return };
+        let session =
+            stream.header(Headers::Request, &route.session_header).filter(|told| !told.is_empty());
+        let key = session
+            .map(affinity::session)
+            .or_else(|| std::str::from_utf8(body).ok().and_then(affinity::of_body));
+        if let Some(key) = key {
+            stream.remember_as(HASHED, &key);
+            // One model was chosen before the key was known.
+            if route.several {
+                stream.reroute();
+            }
+        }
+    }
+
+    /// An answer's head.
+    pub fn response_headers(&mut self, stream: Stream) {
+        self.answered = true;
+        let kind = stream.header(Headers::Response, "content-type").unwrap_or_default();
+        self.reading = if is_kind(kind, "text/event-stream") {
+            Reading::Events(Events::new(self.hide))
+        } else if is_kind(kind, "application/json") {
+            let path = stream.text(Attribute::RequestUrlPath);
+            Reading::Whole(Whole::new(one_of(&self.settings.large_paths, path)))
+        } else {
+            Reading::Nothing
+        };
+    }
+
+    /// A piece of its body.
+    pub fn response_body(&mut self, stream: Stream, last: bool) {
+        if matches!(self.reading, Reading::Nothing) {
+            return;
+        }
+        let pieces = stream.pieces(Body::ReceivedResponse);
+        let piece = joined(&pieces);
+        match &mut self.reading {
+            Reading::Nothing => {}
+            Reading::Whole(whole) => self.usage = whole.take(&piece, last),
+            Reading::Events(events) => {
+                if let Some(instead) = events.take(&piece, last) {
+                    stream.clear(Body::ReceivedResponse);
+                    stream.append(Body::ReceivedResponse, &instead);
+                }
+                self.usage = events.usage.map(|(usage, _)| usage);
+            }
+        }
+        if let (true, Some(usage)) = (self.settings.told, self.usage) {
+            stream.tell_number(TOKENS, "input", usage.input);
+            stream.tell_number(TOKENS, "output", usage.output);
+        }
+    }
+
+    /// The end of an answer that has trailers.
+    pub fn response_trailers(&mut self) {
+        if let Reading::Whole(whole) = &mut self.reading {
+            self.usage = whole.take(&[], true);
+        }
+    }
+
+    /// The end of the stream, however it came.
+    pub fn complete(&self, stream: Stream, counts: &Counts) {
+        let path = stream.text(Attribute::RequestUrlPath);
+        let known =
+            one_of(&self.settings.json_paths, path) || one_of(&self.settings.form_paths, path);
+        if !known {
+            return;
+        }
+        let status = stream.number(Attribute::ResponseCode);
+        let model = stream.text(Attribute::XdsRouteName);
+        if let Some(end) = self.end(stream, status) {
+            let (tenant, key) = (stream.remembered(TENANT), stream.remembered(KEY));
+            let caller =
+                labels(&[("tenant", tenant), ("key", key), ("model", model), ("path", path)]);
+            counts.count(&caller, &end);
+        }
+        self.time(counts, status, model, path);
+    }
+
+    fn end(&self, stream: Stream, status: u64) -> Option<End> {
+        match (self.usage, status) {
+            (_, 400..) => Some(End::Failed),
+            (Some(usage), _) => Some(End::Counted(usage)),
+            (None, 0..=200) => Some(End::Uncounted(
+                stream.number(Attribute::RequestSize),
+                stream.number(Attribute::ResponseSize),
+            )),
+            (None, _) => None,
+        }
+    }
+
+    fn time(&self, counts: &Counts, status: u64, model: &str, path: &str) {
+        let took = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if status >= 400 {
+            let status = status.to_string();
+            let failed = labels(&[("model", model), ("path", path), ("error", &status)]);
+            return counts.time(Time::Whole, &failed, took);
+        }
+        let operation = labels(&[("model", model), ("path", path)]);
+        counts.time(Time::Whole, &operation, took);
+        let Reading::Events(events) = &self.reading else { return };
+        let (Some(began), Some((usage, ended))) = (events.began, events.usage) else { return };
+        let micros = |from: Instant, to: Instant| {
+            u64::try_from(to.duration_since(from).as_micros()).unwrap_or(u64::MAX)
+        };
+        counts.time(Time::First, &operation, micros(self.started, began));
+        if usage.output > 1 {
+            counts.time(Time::Each, &operation, micros(began, ended) / (usage.output - 1));
+        }
+    }
+}
+
+fn joined<'a>(pieces: &[&'a [u8]]) -> Cow<'a, [u8]> {
+    match pieces {
+        [] => Cow::Borrowed(&[]),
+        [one] => Cow::Borrowed(one),
+        many => Cow::Owned(many.concat()),
+    }
+}

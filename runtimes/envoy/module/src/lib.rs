@@ -1,0 +1,19 @@
+//! The gateway's own filter inside Envoy.
+//!
+//! It reads what a request asks for and what its answer used, has Envoy route by that, and counts.
+//! `hooks` is what Envoy calls, `abi` and `envoy` what it is asked; all else is without Envoy.
+
+#[cfg(not(test))]
+mod abi;
+pub mod affinity;
+pub mod answer;
+pub mod counts;
+#[cfg(not(test))]
+mod envoy;
+#[cfg(not(test))]
+mod filter;
+#[cfg(not(test))]
+mod hooks;
+pub mod json;
+pub mod request;
+pub mod usage;

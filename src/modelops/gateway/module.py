@@ -1,0 +1,76 @@
+"""The gateway's own filter inside Envoy: a module in Rust, `runtimes/envoy/module`.
+
+It reads what requests ask for and what their answers used, and counts. Envoy looks for it in the
+folder that its environment's ENVOY_DYNAMIC_MODULES_SEARCH_PATH names.
+"""
+
+from typing import Final
+
+from modelops.gateway import multipart
+from modelops.gateway.snapshot import Front
+from modelops.gateway.typed import FILTERS, Json, extension, typed
+
+NAME: Final = "modelops"
+FILTER: Final = f"{FILTERS}.dynamic_modules.v3.DynamicModuleFilter"
+_PER_ROUTE: Final = f"{FILTER}PerRoute"
+_BOOTSTRAP: Final = "envoy.extensions.bootstrap.dynamic_modules.v3.DynamicModuleBootstrapExtension"
+_MODULE: Final[Json] = {"name": NAME, "do_not_close": True}
+
+JSON_PATHS: Final = (
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/embeddings",
+    "/v1/rerank",
+    "/v1/score",
+)
+_USAGE_PATHS: Final = ("/v1/chat/completions", "/v1/completions")
+"""Those of which a stream tells its usage only if its request says so."""
+
+_LARGE_PATHS: Final = ("/v1/embeddings",)
+"""Those whose answers are too large to be kept until they are complete."""
+
+
+def module(front: Front) -> Json:
+    """Return the filter."""
+    settings = {
+        "largest_body": front.largest_body,
+        "json_paths": JSON_PATHS,
+        "form_paths": multipart.PATHS,
+        "usage_paths": _USAGE_PATHS,
+        "large_paths": _LARGE_PATHS,
+        "told": front.collector is not None,
+    }
+    return extension(
+        NAME,
+        FILTER,
+        dynamic_module_config=_MODULE,
+        filter_name="stream",
+        filter_config=_struct(settings),
+    )
+
+
+def route(**fields: object) -> Json:
+    """Return the part of a route that tells the filter something."""
+    told = typed(
+        _PER_ROUTE,
+        dynamic_module_config=_MODULE,
+        per_route_config_name="route",
+        filter_config=_struct(fields),
+    )
+    return {"typed_per_filter_config": {NAME: told}}
+
+
+def counting(**settings: object) -> Json:
+    """Return the extension that keeps what is counted, and tells it at the admin port."""
+    return extension(
+        NAME,
+        _BOOTSTRAP,
+        dynamic_module_config=_MODULE,
+        extension_name="counts",
+        extension_config=_struct(settings),
+    )
+
+
+def _struct(fields: Json) -> Json:
+    return typed("google.protobuf.Struct", value=fields)

@@ -13,9 +13,10 @@ from redis.asyncio import Redis as PatientRedis
 
 from gateway import redisd
 from modelops.gateway.limiter import answers
-from modelops.gateway.limiter.ledger import LEASE_MS, WINDOW_MS, Ledger, Taken
+from modelops.gateway.limiter.ledger import LEASE_MS, Ledger, Taken
 from modelops.gateway.limiter.limits import Book, Caller, Limit
 from modelops.gateway.limiter.shared import Shared
+from modelops.gateway.limiter.window import LONGEST_MS, SLOT_MS, SLOTS, WINDOW_MS, Window
 from modelops.gateway.quota import EXACT, share
 from modelops.gateway.snapshot import Snapshot, Tenant
 
@@ -110,16 +111,83 @@ def test_everything_in_redis_ends_by_itself(store: redisd.Server) -> None:
     with Redis.from_url(store.url) as client:
         names = client.keys("modelops:*")
         assert len(names) == 5
-        assert all(0 < client.pttl(name) <= WINDOW_MS for name in names)
+        assert all(0 < client.pttl(name) <= LONGEST_MS for name in names)
 
 
-@given(st.integers(1, 20), st.lists(st.integers(0, WINDOW_MS - 1), max_size=60))
-def test_a_minute_passes_exactly_the_limit(most: int, times: Sequence[int]) -> None:
-    """Within the minute that begins with the first request no more pass, and no fewer."""
+TIMES = st.lists(st.integers(0, 5 * WINDOW_MS), max_size=80).map(sorted)
+
+
+@given(st.integers(1, 20), TIMES)
+def test_no_minute_has_more_than_the_limit_wherever_it_begins(
+    most: int, times: Sequence[int]
+) -> None:
+    """A request passes if and only if the last minute, to the second, has room for it."""
     ledger, limit = Ledger(), Limit("requests", "key", "k", most)
-    passed = [ledger.take([limit], "pod", "", now).passes for now in sorted(times)]
-    assert sum(passed) == min(most, len(times))
-    assert ledger.take([limit], "pod", "", 2 * WINDOW_MS).passes
+    passed: list[int] = []
+    for now in times:
+        if ledger.take([limit], "pod", "", now).passes:
+            passed.append(now)
+            assert sum(now - before < WINDOW_MS for before in passed) <= most
+        else:
+            assert sum(now - before < LONGEST_MS for before in passed) >= most
+
+
+@given(st.integers(1, 8), TIMES)
+def test_whoever_waits_as_long_as_told_passes(most: int, times: Sequence[int]) -> None:
+    """There is room when a refusal says so and not a moment before, and it is whole when told."""
+    ledger, limit = Ledger(), Limit("requests", "key", "k", most)
+    for now in times:
+        refused = ledger.take([limit], "pod", "", now).refused_by
+        if refused:
+            assert not ledger.take([limit], "pod", "", now + refused.frees - 1).passes
+            assert (
+                Ledger({limit.address: _copy(ledger, limit)})
+                .take([limit], "pod", "", now + refused.frees)
+                .passes
+            )
+            whole = _copy(ledger, limit)
+            whole.turn(now + refused.resets)
+            assert not whole.used
+            return
+
+
+def _copy(ledger: Ledger, limit: Limit) -> Window:
+    return Window(dict(ledger.windows[limit.address].slots))
+
+
+AGES = st.dictionaries(
+    st.integers(-9, -4) | st.integers(1, SLOTS - 4) | st.integers(SLOTS + 1, 2 * SLOTS),
+    st.integers(1, 9),
+    max_size=9,
+)
+"""In seconds, none so that it comes or goes while the test runs."""
+
+
+@settings(max_examples=50, deadline=None)
+@given(AGES, st.integers(1, 30))
+def test_redis_forgets_as_memory_does(
+    store: redisd.Server, ages: dict[int, int], most: int
+) -> None:
+    """Amounts of any age, also of a clock that was ahead, stand alike in both."""
+    limit = Limit("tokens", "key", "k", most)
+
+    async def story() -> tuple[Taken, Taken]:
+        async with PatientRedis.from_url(store.url) as redis:
+            await redis.flushall()
+            seconds, parts = await redis.time()
+            now = seconds * 1000 + parts // 1000
+            slots = {now // SLOT_MS - age: amount for age, amount in ages.items()}
+            for number, amount in slots.items():
+                await redis.hset(limit.address, str(number), str(amount))
+            shared = Shared(redis, "pod", Gauge("up", "", registry=None))
+            expected = Ledger({limit.address: Window(slots)}).take([limit], "pod", "", now)
+            return await shared.take([limit], "x"), expected
+
+    found, expected = asyncio.run(story())
+    (one,), (other,) = found.standings, expected.standings
+    assert (found.passes, one.used) == (expected.passes, other.used)
+    assert 0 <= other.frees - one.frees <= 2 * SLOT_MS
+    assert 0 <= other.resets - one.resets <= 2 * SLOT_MS
 
 
 def test_a_refused_request_counts_under_no_limit() -> None:

@@ -1,21 +1,15 @@
 -- Counts tokens that were used, and answers which limits are used up now: by whichever pod.
--- KEYS: the set of those, then the limits' addresses. ARGV: length of a window (ms), then amount
--- and most of each limit.
+-- KEYS: the set of those, then the limits' addresses. ARGV: length of a window and of its slots
+-- (ms), then amount and most of each limit.
 local spent = KEYS[1]
-local window = tonumber(ARGV[1])
-local time = redis.call("TIME")
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local minute = window(tonumber(ARGV[1]), tonumber(ARGV[2]))
 for number = 2, #KEYS do
   local address = KEYS[number]
-  local used = redis.call("INCRBY", address, ARGV[number * 2 - 2])
-  local left = redis.call("PTTL", address)
-  if left < 0 then
-    left = window
-    redis.call("PEXPIRE", address, window)
-  end
-  if used >= tonumber(ARGV[number * 2 - 1]) then
-    redis.call("ZADD", spent, now + left, address)
-    redis.call("PEXPIRE", spent, window)
+  minute.count(address, ARGV[number * 2 - 1])
+  local _, frees = minute.standing(address, tonumber(ARGV[number * 2]))
+  if frees > 0 then
+    redis.call("ZADD", spent, now + frees, address)
+    redis.call("PEXPIRE", spent, ARGV[1] + ARGV[2])
   end
 end
 redis.call("ZREMRANGEBYSCORE", spent, "-inf", now)

@@ -28,7 +28,7 @@ def headers(taken: Taken) -> dict[str, str]:
     refused = taken.refused_by
     if refused is None:
         return told
-    return told | refusal(seconds(refused.resets))
+    return told | refusal(seconds(refused.frees))
 
 
 def refusal(after: int) -> dict[str, str]:
@@ -48,7 +48,7 @@ def _told(standings: Iterable[Standing]) -> Iterator[tuple[str, str]]:
 def body(refused: Standing) -> str:
     """Return the answer to a request that a limit keeps off, in OpenAI's shape."""
     limit = refused.limit
-    advice = ADVICE[limit.what].format(seconds=seconds(refused.resets))
+    advice = ADVICE[limit.what].format(seconds=seconds(refused.frees))
     message = (
         f"The {SCOPES[limit.scope]}'s limit of {limit.most} {WHATS[limit.what]} is reached. "
         f"{advice}"

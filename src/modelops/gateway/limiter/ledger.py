@@ -1,8 +1,7 @@
 """What has been used of limits, as one gateway pod counts by itself (pure: time is told).
 
-`shared.lua` does the same in Redis for all pods together; a test holds them to each other.
-A minute begins with the first request in it: no clock but the ledger's own is asked, and a
-limit is reached exactly.
+`take.lua` and `add.lua` do the same in Redis for all pods together; a test holds both to it. No
+minute, wherever it begins, has more than a limit allows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from modelops.gateway.limiter.limits import Limit
+from modelops.gateway.limiter.window import WINDOW_MS, Window
 
-WINDOW_MS: Final = 60_000
 LEASE_MS: Final = 20_000
 """A request that nobody has renewed for so long no longer counts as one that runs."""
 
@@ -21,10 +20,11 @@ PATIENCE_MS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How much of a limit is used, and when it is whole again; milliseconds."""
+    """How much of a limit is used, in how long there is room, and when it is whole again; ms."""
 
     limit: Limit
     used: int
+    frees: int
     resets: int
 
     @property
@@ -44,21 +44,16 @@ class Taken:
     def refused_by(self) -> Standing | None:
         """The limit that keeps it off for longest; None when it passes."""
         full = [s for s in self.standings if not s.remaining]
-        return None if self.passes else max(full, key=lambda s: s.resets)
-
-
-@dataclass(slots=True)
-class _Window:
-    ends: int
-    used: int = 0
-    pods: set[str] = field(default_factory=set)
+        return None if self.passes else max(full, key=lambda s: s.frees)
 
 
 @dataclass(slots=True)
 class Ledger:
     """Counts in memory; `now` is milliseconds of any clock that does not jump."""
 
-    windows: dict[str, _Window] = field(default_factory=dict)
+    windows: dict[str, Window] = field(default_factory=dict)
+    pods: dict[tuple[str, str], int] = field(default_factory=dict)
+    """When each pod's share of a limit was counted last."""
     leases: dict[str, dict[str, int]] = field(default_factory=dict)
     spent: dict[str, int] = field(default_factory=dict)
 
@@ -75,36 +70,37 @@ class Ledger:
     def _standing(self, limit: Limit, now: int) -> Standing:
         if limit.what == "parallel":
             held = self.leases.get(limit.address, {})
-            return Standing(limit, sum(end > now for end in held.values()), PATIENCE_MS)
+            running = sum(end > now for end in held.values())
+            return Standing(limit, running, PATIENCE_MS, PATIENCE_MS)
         window = self._window(limit.address, now)
-        return Standing(limit, window.used, window.ends - now) if window else _unused(limit)
+        return Standing(limit, window.used, window.frees(limit.most, now), window.resets(now))
 
-    def _window(self, address: str, now: int) -> _Window | None:
-        window = self.windows.get(address)
-        return window if window and window.ends > now else None
+    def _window(self, address: str, now: int) -> Window:
+        window = self.windows.setdefault(address, Window())
+        window.turn(now)
+        return window
 
     def _count(self, limit: Limit, pod: str, lease: str, now: int) -> None:
         if limit.what == "parallel":
             self.leases.setdefault(limit.address, {})[lease] = now + LEASE_MS
         elif limit.what == "requests":
-            window = self._opened(limit.address, now)
-            window.used += 1
-            if limit.share and pod not in window.pods:
-                window.used += limit.share
-                window.pods.add(pod)
+            self._window(limit.address, now).count(1 + self._unasked(limit, pod, now), now)
 
-    def _opened(self, address: str, now: int) -> _Window:
-        if not self._window(address, now):
-            self.windows[address] = _Window(now + WINDOW_MS)
-        return self.windows[address]
+    def _unasked(self, limit: Limit, pod: str, now: int) -> int:
+        """Return what a pod has passed unasked, once a minute."""
+        last = self.pods.get((limit.address, pod), now - WINDOW_MS)
+        if not limit.share or last + WINDOW_MS > now:
+            return 0
+        self.pods[limit.address, pod] = now
+        return limit.share
 
     def add(self, amounts: Mapping[Limit, int], now: int) -> frozenset[str]:
         """Count tokens that were used; return the addresses of all limits that are used up."""
         for limit, amount in amounts.items():
-            window = self._opened(limit.address, now)
-            window.used += amount
-            if window.used >= limit.most:
-                self.spent[limit.address] = window.ends
+            window = self._window(limit.address, now)
+            window.count(amount, now)
+            if frees := window.frees(limit.most, now):
+                self.spent[limit.address] = now + frees
         return frozenset(address for address, ends in self.spent.items() if ends > now)
 
     def release(self, addresses: Iterable[str], lease: str) -> None:
@@ -120,11 +116,10 @@ class Ledger:
 
     def sweep(self, now: int) -> None:
         """Forget what is over."""
-        self.windows = {a: w for a, w in self.windows.items() if w.ends > now}
+        for window in self.windows.values():
+            window.turn(now)
+        self.windows = {a: window for a, window in self.windows.items() if window.slots}
+        self.pods = {key: last for key, last in self.pods.items() if last + WINDOW_MS > now}
         self.spent = {a: ends for a, ends in self.spent.items() if ends > now}
         running = {a: {k: e for k, e in h.items() if e > now} for a, h in self.leases.items()}
         self.leases = {a: held for a, held in running.items() if held}
-
-
-def _unused(limit: Limit) -> Standing:
-    return Standing(limit, 0, WINDOW_MS if limit.what == "requests" else 0)

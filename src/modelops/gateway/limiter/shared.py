@@ -15,19 +15,20 @@ from redis.exceptions import RedisError
 from modelops.gateway.limiter.ledger import (
     LEASE_MS,
     PATIENCE_MS,
-    WINDOW_MS,
     Ledger,
     Standing,
     Taken,
 )
 from modelops.gateway.limiter.limits import Limit
+from modelops.gateway.limiter.window import SLOT_MS, WINDOW_MS
 
 PAUSE_SECONDS: Final = 1.0
 """So long an absent Redis is not asked again, so that requests do not wait for it one by one."""
 
 SCRIPTS: Final = files("modelops.gateway.limiter")
-TAKING: Final = (SCRIPTS / "take.lua").read_text()
-ADDITION: Final = (SCRIPTS / "add.lua").read_text()
+WINDOW: Final = (SCRIPTS / "window.lua").read_text()
+TAKING: Final = WINDOW + (SCRIPTS / "take.lua").read_text()
+ADDITION: Final = WINDOW + (SCRIPTS / "add.lua").read_text()
 SPENT: Final = "modelops:spent"
 """Where Redis keeps the addresses of limits that are used up, with their ends."""
 
@@ -98,14 +99,14 @@ class Shared:
         if not limits:
             return Taken(passes=True, standings=())
         words = [str(w) for limit in limits for w in (limit.what, limit.most, limit.share)]
-        times = (WINDOW_MS, LEASE_MS, PATIENCE_MS)
+        times = (WINDOW_MS, SLOT_MS, LEASE_MS, PATIENCE_MS)
         addresses = [limit.address for limit in limits]
         answer = await self._run(TAKING, addresses, self.pod, lease, *times, *words)
         if answer is None:
             return self.own.take(limits, self.pod, lease, _now())
         passes, *numbers = answer
-        pairs = zip(limits, numbers[::2], numbers[1::2], strict=True)
-        return Taken(bool(passes), tuple(Standing(*pair) for pair in pairs))
+        told = zip(limits, numbers[::3], numbers[1::3], numbers[2::3], strict=True)
+        return Taken(bool(passes), tuple(Standing(*each) for each in told))
 
     async def add(self, amounts: Mapping[Limit, int]) -> frozenset[str]:
         """Count tokens that were used; return the addresses of all limits that are used up."""
@@ -113,7 +114,7 @@ class Shared:
         words = [n for limit, amount in amounts.items() for n in (amount, limit.most)]
         answer = None
         with suppress(Away):
-            answer = await self._run(ADDITION, addresses, WINDOW_MS, *words)
+            answer = await self._run(ADDITION, addresses, WINDOW_MS, SLOT_MS, *words)
         if answer is None:
             return self.own.add(amounts, _now())
         return frozenset(address.decode() for address in answer)

@@ -1,77 +1,115 @@
-"""How many replicas each target of a policy asks for."""
+"""How many replicas each target of a policy asks for, and what was learnt of the model."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from modelops.scaling.memory import Memory
 from modelops.scaling.policy import Policy
 from modelops.scaling.reading import Reading
 
 QUEUE_DEPTH: Final = 4
-"""Requests that may wait for one replica, where a policy has no target and no capacity."""
+"""Requests that may wait for one replica, where nothing else is known of what it can do."""
 
-BUSY: Final = 0.8
-"""The share of a replica's capacity that is used on purpose; the rest takes what comes at once."""
+BUSY: Final = 0.55
+"""The share of what a replica holds at once that is used on purpose; the rest is for bursts."""
+
+RATE: Final = 0.8
+"""The share of the requests a second that a replica was seen to answer at most."""
+
+MARGIN_SECONDS: Final = 15.0
+"""A trend is seen so late."""
+
+MOST_GROWTH: Final = 1.5
+"""So many times the replicas are asked for at once by a first token that is late."""
+
+HALF: Final = 1e-9
+"""Less than this above a whole number is an error of arithmetic."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """So many replicas: ``value`` of ``metric`` was read, a replica may have ``target``."""
+    """So many replicas, for ``value`` of ``metric`` was read and a replica may have ``target``."""
 
     replicas: int
     metric: str
     value: float
     target: float
-
-    def __str__(self) -> str:
-        """Tell people."""
-        return f"{self.metric} is {self.value:.4g}, and {self.target:.4g} a replica are wanted"
+    sentence: str
 
 
-def asks(policy: Policy, reading: Reading) -> Iterator[Ask]:
-    """Return what each target asks for that has a value."""
-    ready = reading.ready or 0
-    targets = policy.targets
-    if (concurrency := concurrency_target(policy)) is not None and reading.load is not None:
-        yield _share("concurrency", reading.load, concurrency)
-    if (depth := queue_target(policy)) is not None and reading.queue is not None:
-        yield _share("queueDepth", reading.queue, depth)
+def asks(policy: Policy, memory: Memory, reading: Reading) -> Iterator[Ask]:
+    """Yield what asks for replicas."""
+    ready, targets, load, queue = reading.ready or 0, policy.targets, reading.load, reading.queue
+    limit, bearable = memory.pulse.limit, concurrency(policy, memory)
+    if load is not None and bearable is not None:
+        yield _open(policy, memory, load, bearable)
+    if queue is not None and (depth := queue_depth(policy, memory)) is not None:
+        yield _ask("queueDepth", queue, depth, f"{queue:.0f} requests wait, {depth} may a replica")
+    if limit is not None and targets.concurrency is None:
+        yield _coming(memory.pulse.coming, RATE * limit)
     if targets.kv_cache_percent is not None and reading.kv_cache_percent is not None:
-        yield _share("kvCachePercent", reading.kv_cache_percent, targets.kv_cache_percent, ready)
+        yield _full(reading.kv_cache_percent, targets.kv_cache_percent, ready)
     if targets.ttft_milliseconds is not None and reading.ttft_milliseconds is not None:
-        yield _slow(reading.ttft_milliseconds, targets.ttft_milliseconds, ready)
+        yield _slow(reading, reading.ttft_milliseconds, targets.ttft_milliseconds)
 
 
-def concurrency_target(policy: Policy) -> float | None:
-    """Return how many requests a replica may have at once."""
+def concurrency(policy: Policy, memory: Memory) -> float | None:
+    """Return how many requests a replica may have at once: as told, or some of what it holds."""
     if policy.targets.concurrency is not None:
         return policy.targets.concurrency
-    return None if policy.capacity is None else max(policy.capacity * BUSY, 1)
+    capacity = memory.pulse.capacity(policy.capacity)
+    return None if capacity is None else max(capacity * BUSY, 1.0)
 
 
-def queue_target(policy: Policy) -> float | None:
+def queue_depth(policy: Policy, memory: Memory) -> int | None:
     """Return how many requests may wait for a replica."""
-    if policy.targets.queue_depth is not None or policy.capacity is not None:
+    if policy.targets.queue_depth is not None:
         return policy.targets.queue_depth
-    return QUEUE_DEPTH if policy.targets == type(policy.targets)() else None
+    return QUEUE_DEPTH if concurrency(policy, memory) is None else None
 
 
-def missing(policy: Policy, reading: Reading) -> str | None:
+def missing(policy: Policy, memory: Memory, reading: Reading) -> str | None:
     """Return the name of something that the policy goes by and nobody knows."""
     if reading.load is None:
-        return "load"
-    if queue_target(policy) is not None and reading.queue is None:
-        return "queueDepth"
+        return "the number of requests"
+    if queue_depth(policy, memory) is not None and reading.queue is None:
+        return "how many requests wait"
     kv = policy.targets.kv_cache_percent is not None and reading.kv_cache_percent is None
-    return "kvCachePercent" if kv and reading.ready != 0 else None
+    return "how full the KV cache is" if kv and reading.ready != 0 else None
 
 
-def _share(metric: str, value: float, target: float, times: int = 1) -> Ask:
-    return Ask(math.ceil(times * value / target - 1e-9), metric, value, target)
+def _ask(metric: str, value: float, target: float, sentence: str, times: int = 1) -> Ask:
+    return Ask(math.ceil(times * value / target - HALF), metric, value, target, sentence)
 
 
-def _slow(value: float, target: float, ready: int) -> Ask:
-    """Return what a slow first token asks for; a fast one does not tell how much is too much."""
-    wanted = math.ceil(ready * min(value / target, 2.0)) if value > target else 0
-    return Ask(wanted, "timeToFirstTokenMilliseconds", value, target)
+def _open(policy: Policy, memory: Memory, load: float, bearable: float) -> Ask:
+    """Return what the requests ask for that are open, or will be before a replica is ready."""
+    seconds = memory.start.horizon(policy.cold_start_seconds) + MARGIN_SECONDS
+    soon = load + memory.pulse.growth(seconds)
+    later = f", {soon:.0f} are expected in {seconds:.0f} s" if soon >= load + 1 else ""
+    sentence = f"{load:.0f} requests are open{later}, {bearable:.3g} may be at a replica"
+    return _ask("concurrency", soon, bearable, sentence)
+
+
+def _coming(rate: float, bearable: float) -> Ask:
+    sentence = f"{rate:.3g} requests come a second, a replica answers {bearable:.3g} with ease"
+    return _ask("throughput", rate, bearable, sentence)
+
+
+def _full(percent: float, target: int, ready: int) -> Ask:
+    sentence = f"the KV cache is {percent:.0f}% full, wanted are {target}%"
+    return _ask("kvCachePercent", percent, target, sentence, ready)
+
+
+def _slow(reading: Reading, took: float, target: int) -> Ask:
+    """Return what a late first token asks for; an early one does not tell how few would do.
+
+    While replicas start nothing more is asked for: they are not felt yet.
+    """
+    ready, replicas = reading.ready or 0, reading.replicas or 0
+    grown = math.ceil(ready * min(took / target, MOST_GROWTH) - HALF)
+    wanted = 0 if took <= target else max(grown, replicas) if replicas <= ready else replicas
+    sentence = f"the first token takes {took:.0f} ms, wanted are {target} ms at most"
+    return Ask(wanted, "timeToFirstTokenMilliseconds", took, target, sentence)

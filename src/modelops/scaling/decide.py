@@ -9,7 +9,7 @@ import math
 from dataclasses import replace
 from typing import Final
 
-from modelops.scaling.asks import asks, missing
+from modelops.scaling.asks import Ask, asks, missing
 from modelops.scaling.decision import Decision
 from modelops.scaling.memory import MINUTE, Memory
 from modelops.scaling.policy import Policy
@@ -27,14 +27,14 @@ def decide(policy: Policy, memory: Memory, reading: Reading) -> tuple[Decision, 
     if memory.at is not None and reading.at <= memory.at:
         return _late(policy, memory, reading, memory.at)
     believed, lies = reading.believed()
-    memory = memory.read(believed)
-    why = _unknown(policy, believed, lies)
+    before, memory = memory, memory.read(believed)
+    why = _unknown(policy, memory, believed, lies)
     if why:
         decision = _hold(policy, memory, believed, why)
     else:
-        memory = _remember(policy, memory, believed)
+        memory = _remember(policy, memory.learn(policy, before, believed), believed)
         decision = _scale(policy, memory, believed)
-    return decision, memory.decide(reading.at, decision)
+    return decision, memory.decide(believed, decision)
 
 
 def _late(
@@ -47,13 +47,13 @@ def _late(
     return decision, memory
 
 
-def _unknown(policy: Policy, reading: Reading, lies: tuple[str, ...]) -> str | None:
+def _unknown(policy: Policy, memory: Memory, reading: Reading, lies: tuple[str, ...]) -> str | None:
     """Return what keeps from deciding, or None."""
     if lies:
         return f"{', '.join(lies)} cannot be true"
     if not reading.whole:
         return "a gateway or an engine did not answer"
-    name = missing(policy, reading)
+    name = missing(policy, memory, reading)
     return name and f"{name} is not known"
 
 
@@ -61,30 +61,30 @@ def _remember(policy: Policy, memory: Memory, reading: Reading) -> Memory:
     """Remember what the load asks for; at first, that what is there was asked for."""
     if memory.last is None:
         memory = memory.ask(policy, reading.at, _current(policy, memory, reading))
-    return memory.ask(policy, reading.at, _need(policy, reading).replicas)
+    return memory.ask(policy, reading.at, _need(policy, memory, reading).replicas)
 
 
-def _need(policy: Policy, reading: Reading) -> Decision:
+def _need(policy: Policy, memory: Memory, reading: Reading) -> Ask:
     """Return what the load asks for by itself."""
-    found = max(asks(policy, reading), key=lambda ask: ask.replicas, default=None)
-    if found is None:
-        return Decision(0, "minimum", "nothing asks for replicas")
-    if found.replicas <= 1 and reading.held:
-        return Decision(1, "held", f"1 replica: {reading.held:.0f} requests wait for one to start")
-    sentence = f"{_replicas(found.replicas)}: {found}"
-    return Decision(found.replicas, found.metric, sentence, found.value, found.target)
+    found = max(asks(policy, memory, reading), key=lambda ask: ask.replicas, default=None)
+    return found or Ask(0, "minimum", 0.0, 0.0, "nothing asks for replicas")
+
+
+def _followed(ask: Ask, count: int, note: str = "", metric: str | None = None) -> Decision:
+    """Return so many replicas, because of what was asked for."""
+    sentence = f"{_replicas(count)}{note}: {ask.sentence}"
+    return Decision(count, metric or ask.metric, sentence, ask.value, ask.target)
 
 
 def _hold(policy: Policy, memory: Memory, reading: Reading, why: str) -> Decision:
     """Keep what was decided; counts that are known may ask for more, for they are the least."""
     kept = max(_current(policy, memory, reading), policy.floor(reading.at))
-    need = _need(policy, reading)
-    known = need if need.replicas > kept else None
-    if known is None and kept == 0 and _wanted(memory, reading):
-        known = Decision(1, "held", "1 replica: somebody asks for one")
-    if known is not None and policy.maximum > kept:
-        sentence = f"{known.sentence}; {why}"
-        return _at_most(policy, replace(known, sentence=sentence))
+    need = _need(policy, memory, reading)
+    if kept == 0 and _wanted(memory, reading):
+        return _at_most(policy, _woken())
+    if need.replicas > kept and policy.maximum > kept:
+        count = min(need.replicas, policy.maximum)
+        return _followed(need, count, f", though {why}")
     return _keep(policy, memory, reading, why)
 
 
@@ -98,9 +98,13 @@ def _scale(policy: Policy, memory: Memory, reading: Reading) -> Decision:
     least = _least(policy, memory, reading)
     if least.replicas == 0:
         return _at_most(policy, least)
-    wanted = _windowed(policy, memory, reading)
-    wanted = _paced(policy, memory, reading.at, wanted)
-    return _at_most(policy, least if wanted.replicas < least.replicas else wanted)
+    need = _need(policy, memory, reading)
+    wanted = _windowed(policy, memory, reading, need)
+    wanted = _paced(policy, memory, reading.at, wanted, need)
+    if wanted.replicas > policy.maximum > 0:
+        return _followed(need, policy.maximum, ", the maximum", "maximum")
+    enough = wanted.replicas > least.replicas - (least.metric != "held")
+    return _at_most(policy, wanted if enough else least)
 
 
 def _least(policy: Policy, memory: Memory, reading: Reading) -> Decision:
@@ -110,29 +114,33 @@ def _least(policy: Policy, memory: Memory, reading: Reading) -> Decision:
         name = "schedule" if floor > policy.minimum else "minimum"
         return Decision(floor, name, f"{_replicas(floor)}, by the {name}")
     if _current(policy, memory, reading) == 0 and not reading.replicas:
-        if _wanted(memory, reading):
-            return Decision(1, "held", "1 replica: somebody asks for one")
-        return Decision(0, "idle", "no replica: nobody asks for one")
+        asleep = Decision(0, "idle", "no replica: nobody asks for one")
+        return _woken() if _wanted(memory, reading) else asleep
     quiet = reading.at - (reading.at if memory.active_at is None else memory.active_at)
     if reading.silent and quiet >= policy.idle_after_seconds:
         return Decision(0, "idle", f"no replica: nothing to do for {quiet:.0f} s")
-    return Decision(1, "idle", f"1 replica: nothing to do for {quiet:.0f} s yet")
+    return Decision(1, "idle", f"1 replica: nothing to do for {quiet:.0f} s as yet")
 
 
-def _windowed(policy: Policy, memory: Memory, reading: Reading) -> Decision:
+def _woken() -> Decision:
+    return Decision(1, "held", "1 replica: a request waits for one to start")
+
+
+def _windowed(policy: Policy, memory: Memory, reading: Reading, need: Ask) -> Decision:
     """Return what the load asked for all through the window of its direction."""
-    need, current = _need(policy, reading), _current(policy, memory, reading)
+    current = _current(policy, memory, reading)
     highest = memory.asked_down.highest(reading.at - policy.down.window_seconds)
     lowest = memory.asked_up.lowest(reading.at - policy.up.window_seconds)
     count = max(current if highest is None else min(current, highest), lowest or 0)
     if count == need.replicas:
-        return need
-    way = policy.up if count < need.replicas else policy.down
-    sentence = f"{_replicas(count)} for {way.window_seconds:.0f} s more at most: {need.sentence}"
-    return replace(need, replicas=count, metric="window", sentence=sentence)
+        return _followed(need, count)
+    up = count < need.replicas
+    seconds = (policy.up if up else policy.down).window_seconds
+    note = f", until {'more' if up else 'fewer'} are asked for through {seconds:.0f} s"
+    return _followed(need, count, note, "window")
 
 
-def _paced(policy: Policy, memory: Memory, at: float, wanted: Decision) -> Decision:
+def _paced(policy: Policy, memory: Memory, at: float, wanted: Decision, need: Ask) -> Decision:
     """Return as much of it as the pace allows since a minute ago."""
     lowest = memory.decided.lowest(at - MINUTE)
     highest = memory.decided.highest(at - MINUTE)
@@ -143,15 +151,14 @@ def _paced(policy: Policy, memory: Memory, at: float, wanted: Decision) -> Decis
     if fewest <= wanted.replicas <= most:
         return wanted
     count = int(max(fewest, min(wanted.replicas, most)))
-    sentence = f"{_replicas(count)}, at the pace of the policy: {wanted.sentence}"
-    return replace(wanted, replicas=count, metric="pace", sentence=sentence)
+    return _followed(need, count, ", at the pace of the policy", "pace")
 
 
 def _at_most(policy: Policy, wanted: Decision) -> Decision:
-    if wanted.replicas <= policy.maximum:
-        return wanted
     if policy.maximum == 0:
         return Decision(0, "off", "no replica: the maximum is 0")
+    if wanted.replicas <= policy.maximum:
+        return wanted
     sentence = f"{_replicas(policy.maximum)}, the maximum: {wanted.sentence}"
     return replace(wanted, replicas=policy.maximum, metric="maximum", sentence=sentence)
 

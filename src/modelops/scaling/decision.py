@@ -8,9 +8,9 @@ class Decision:
     """How many replicas, and what caused it.
 
     ``metric`` names the target (queueDepth, concurrency, kvCachePercent,
-    timeToFirstTokenMilliseconds) or the reason (held, schedule, minimum, maximum, pace, window,
-    idle, off, missing). ``value`` was read, ``target`` is what a replica may have; None where
-    there is none. ``sentence`` tells people.
+    timeToFirstTokenMilliseconds) or the reason (throughput, held, schedule, minimum, maximum,
+    pace, window, idle, off, missing). ``value`` was read, ``target`` is what a replica may have;
+    None where there is none. ``sentence`` tells people.
     """
 
     replicas: int

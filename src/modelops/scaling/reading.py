@@ -17,9 +17,10 @@ class Reading:
 
     ``at`` is in unix seconds. ``replicas`` were asked for and ``ready`` of them serve.
     ``in_flight`` requests are open at the gateways, the ``held`` ones among them; ``waiting`` and
-    ``running`` are those in the engines. ``kv_cache_percent`` and ``ttft_milliseconds`` are means
-    over the ready replicas. ``arrivals`` counts all requests so far. ``whole`` is false when a
-    gateway or an engine did not answer: the counts are then the least there can be.
+    ``running`` are those in the engines. ``kv_cache_percent`` is a mean over the ready
+    replicas; nine of ten requests of late had their first token within ``ttft_milliseconds``.
+    ``arrivals`` counts all requests so far. ``whole`` is false when a gateway or an engine did not
+    answer: the counts are then the least there can be.
     """
 
     at: float

@@ -15,8 +15,10 @@ from itertools import count, cycle
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import pytest
+from envoy.service.ratelimit.v3.rls_pb2 import RateLimitRequest, RateLimitResponse
 from redis import Redis
 
 from gateway import redisd
@@ -25,6 +27,7 @@ from gateway.engine import Engine
 from gateway.proxy import Gateway, free_ports, gateway, until
 from gateway.test_access import chat
 from modelops.gateway.keys import SigningKey
+from modelops.gateway.limiter.service import SERVICE
 from modelops.gateway.limiter.shared import ALIVE
 from modelops.gateway.snapshot import Contended, Route, Target, Tenant
 from plaintext import NO_TLS
@@ -255,6 +258,29 @@ def test_requests_at_a_time_are_counted_until_they_end(pair: Pair) -> None:
         until(lambda: chat(pair.pods[1].envoy, key).status_code == 200, 10)
         opened[1].__exit__(None, None, None)
         until(lambda: chat(pair.pods[0].envoy, key).status_code == 200, 10)
+
+
+def test_a_place_that_nobody_gives_back_comes_back(pair: Pair) -> None:
+    """When Envoy's word of an end is lost, another of the key's requests passes in time."""
+    key, told = pair.key(id="absent", parallel=1), RateLimitRequest()
+    entries = {"jti": "absent", "parallel": "1", "destination_cluster": "team.llama-8b"}
+    told.descriptors.add(entries=[{"key": k, "value": v} for k, v in entries.items()])
+    port = pair.pods[0].envoy.front.limiter_port
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        ask = channel.unary_unary(
+            f"/{SERVICE}/ShouldRateLimit",
+            request_serializer=RateLimitRequest.SerializeToString,
+            response_deserializer=RateLimitResponse.FromString,
+        )
+        assert ask(told, timeout=5).overall_code == RateLimitResponse.OK
+    other = {"model": "narrow", "messages": [], "stream": True, "gated": True}
+    with (
+        pair.pods[0].envoy.client(pair.key()) as client,
+        client.stream("POST", "/v1/chat/completions", json=other) as busy,
+    ):
+        assert busy.status_code == 200
+        assert statuses(pair.ask(key, 2)) == {429: 2}
+        until(lambda: chat(pair.pods[1].envoy, key).status_code == 200, 40)
 
 
 def test_without_redis_each_pod_counts_by_itself(pair: Pair) -> None:

@@ -23,8 +23,8 @@ from modelops.gateway.answers import MODEL_BUSY
 from modelops.gateway.contention import LEASE
 from modelops.gateway.counters import Series
 from modelops.gateway.limiter import answers
-from modelops.gateway.limiter.gate import LOST_READINGS
 from modelops.gateway.limiter.gates import Gates, gate_of
+from modelops.gateway.limiter.leases import Held, Leases
 from modelops.gateway.limiter.ledger import LEASE_MS, Taken
 from modelops.gateway.limiter.limits import Book, Caller, Limit, contended
 from modelops.gateway.limiter.queue import Ticket
@@ -41,14 +41,6 @@ WATCH_SECONDS: Final = 0.5
 """Time between two readings, at least; with many models they cost Envoy time."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """What a request has while it runs: places under limits, and one at a saturated model."""
-
-    addresses: tuple[str, ...] = ()
-    cluster: str | None = None
 
 
 @dataclass(slots=True)
@@ -73,10 +65,7 @@ class Limiter:
     """Whether the platform has said anything yet."""
     gates: Gates = field(default_factory=Gates)
     pods: int = 1
-    held: dict[str, Held] = field(default_factory=dict)
-    """By the leases of requests that run."""
-    idle: int = 0
-    """Readings in which Envoy had no request at all."""
+    leases: Leases = field(default_factory=Leases)
     ending: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def answer(self, request: RateLimitRequest, context: Any) -> RateLimitResponse:
@@ -96,9 +85,11 @@ class Limiter:
             self.decisions.labels(taken.refused_by.limit.what).inc()
             return _response(taken)
         addresses = tuple(limit.address for limit in limits if limit.what == "parallel")
-        cluster = gate_of(told.get("destination_cluster", ""))
+        cluster = told.get("destination_cluster", "")
+        gate = gate_of(cluster)
+        held = Held(addresses, gate, cluster if gate == cluster else None, time.monotonic())
         ticket = Ticket(lease, caller.tenant, self.book.weight(caller))
-        return await self._let_in(taken, ticket, Held(addresses, cluster), context)
+        return await self._let_in(taken, ticket, held, context)
 
     async def _take(self, limits: Sequence[Limit], lease: str) -> Taken:
         """Count a request; raise Away where it shall not pass uncounted and cannot be counted.
@@ -113,9 +104,9 @@ class Limiter:
         self, taken: Taken, ticket: Ticket, held: Held, context: Any
     ) -> RateLimitResponse:
         """Wait for a place at the model; whoever gets none gives all others back."""
-        gated, passes = held.cluster in self.gates.turnstiles, False
+        gated, passes = held.gate in self.gates.turnstiles, False
         try:
-            passes = await self.gates.enter(held.cluster or "", ticket)
+            passes = await self.gates.enter(held.gate, ticket)
         finally:
             if not passes:
                 await self.counts.release(held.addresses, ticket.lease)
@@ -124,7 +115,7 @@ class Limiter:
             return _busy()
         if not (gated or held.addresses):
             return _response(taken)
-        self.held[ticket.lease] = held
+        self.leases.begin(ticket.lease, held)
         context.add_done_callback(partial(self._heard, ticket.lease))
         return _response(taken, ticket.lease)
 
@@ -167,10 +158,8 @@ class Limiter:
         if active is None:
             return
         self.gates.measure(active, lambda cluster: self.book.room(cluster, self.pods))
-        self.idle = 0 if any(active.values()) else self.idle + 1
-        if self.idle >= LOST_READINGS:
-            for lease in tuple(self.held):
-                await self._end(lease)
+        for lease in self.leases.lost(active, time.monotonic()):
+            await self._end(lease)
 
     def _heard(self, lease: str, context: Any) -> None:
         """End a request whose caller went away before Envoy heard the answer."""
@@ -179,8 +168,8 @@ class Limiter:
             task.add_done_callback(self.ending.discard)
 
     async def _end(self, lease: str) -> None:
-        held = self.held.pop(lease, Held())
-        self.gates.leave(held.cluster or "", lease)
+        held = self.leases.end(lease)
+        self.gates.leave(held.gate, lease)
         await self.counts.release(held.addresses, lease)
 
     async def run(self, port: int) -> None:
@@ -193,7 +182,8 @@ class Limiter:
         """Keep what runs alive until cancelled, so that it counts until it ends."""
         while True:
             self.pods = await self.counts.pods()
-            await self.counts.renew({lease: held.addresses for lease, held in self.held.items()})
+            held = self.leases.held.items()
+            await self.counts.renew({lease: one.addresses for lease, one in held})
             await asyncio.sleep(LEASE_MS / 1000 / 4)
 
     @asynccontextmanager

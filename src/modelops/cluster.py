@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Protocol
@@ -30,6 +30,8 @@ PLURALS: Final = MappingProxyType(
         ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
         ("inference.networking.k8s.io/v1", "InferencePool"): "inferencepools",
         ("gateway.networking.k8s.io/v1", "HTTPRoute"): "httproutes",
+        ("keda.sh/v1alpha1", "ScaledObject"): "scaledobjects",
+        ("keda.sh/v1alpha1", "TriggerAuthentication"): "triggerauthentications",
         ("discovery.k8s.io/v1", "EndpointSlice"): "endpointslices",
         ("events.k8s.io/v1", "Event"): "events",
         ("coordination.k8s.io/v1", "Lease"): "leases",
@@ -42,6 +44,9 @@ _UNTYPED: Final = "failed to create typed patch object"
 
 _WEBHOOK: Final = "Internal error occurred: failed calling webhook"
 """How it speaks of an admission webhook that does not answer; that can last for days."""
+
+_UNASKED: Final = -(2**31)
+"""How the API server spells the replicas of a scale that nobody has asked for."""
 
 TIMEOUT: Final = ClientTimeout(total=30, sock_connect=10)
 WATCH_SECONDS: Final = 60
@@ -97,12 +102,14 @@ class Answer:
     body: bytes
 
 
+Body = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+"""A request's JSON."""
+
+
 class Transport(Protocol):
     """Carries one request to an API server. Raises Unreachable when there is no answer."""
 
-    async def request(
-        self, method: str, path: str, body: Mapping[str, Any] | None, content_type: str
-    ) -> Answer:
+    async def request(self, method: str, path: str, body: Body | None, content_type: str) -> Answer:
         """Return the answer to a request; `path` includes the query."""
         ...
 
@@ -206,6 +213,21 @@ class Cluster:
         """Replace an object; raises Conflict when its resourceVersion is not the newest."""
         return await self._json("update", "PUT", self._path(Ref.of(manifest)), manifest)
 
+    async def scale(self, ref: Ref, before: int | None, replicas: int, manager: str) -> None:
+        """Ask for so many replicas in place of `before`; None: nobody has asked yet.
+
+        Raises Invalid when another number is asked for by now. That of zero is left out where a
+        scale is JSON, and that of nobody stands there as the lowest number that there is.
+        """
+        path = f"{self._path(ref)}/scale?{urlencode({'fieldManager': manager})}"
+        known = _UNASKED if before is None else before or None
+        place = "/spec/replicas"
+        steps: Body = [
+            {"op": "test", "path": place, "value": known},
+            {"op": "add", "path": place, "value": replicas},
+        ]
+        await self._json("patch", "PATCH", path, steps, "application/json-patch+json")
+
     async def delete(self, ref: Ref, uid: str, propagation: str = "Background") -> None:
         """Delete the object with that uid; raises Conflict when the name has another by now."""
         options = {
@@ -238,7 +260,7 @@ class Cluster:
         verb: str,
         method: str,
         path: str,
-        body: Mapping[str, Any] | None = None,
+        body: Body | None = None,
         content_type: str = "application/json",
     ) -> dict[str, Any]:
         answer = json.loads(await self._ask(verb, method, path, body, content_type))
@@ -247,7 +269,7 @@ class Cluster:
         return answer
 
     async def _ask(
-        self, verb: str, method: str, path: str, body: Mapping[str, Any] | None, content_type: str
+        self, verb: str, method: str, path: str, body: Body | None, content_type: str
     ) -> bytes:
         resource = _resource(path)
         try:
@@ -333,9 +355,7 @@ class ApiServer:
         """Close the connections."""
         await self._client.close()  # type: ignore[no-untyped-call]
 
-    async def request(
-        self, method: str, path: str, body: Mapping[str, Any] | None, content_type: str
-    ) -> Answer:
+    async def request(self, method: str, path: str, body: Body | None, content_type: str) -> Answer:
         """Return the answer to one request; raises Unreachable when there is none."""
         try:
             response = await self._send(method, path, body, content_type, TIMEOUT)
@@ -362,7 +382,7 @@ class ApiServer:
         self,
         method: str,
         path: str,
-        body: Mapping[str, Any] | None,
+        body: Body | None,
         content_type: str,
         patience: ClientTimeout,
     ) -> Any:

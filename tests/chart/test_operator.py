@@ -54,6 +54,8 @@ EXPECTED = {
         {"podSelector": {"matchLabels": {"app": "shared-gateway"}}},
     ),
     "gateway_api": GatewayApi(({"name": "shared"},), "picker", 9003, "FailClose"),
+    "scaler": f"modelops-gateway-scaler.{NAMESPACE}.svc:9905",
+    "decisions_url": f"http://modelops-gateway-scaler.{NAMESPACE}.svc:9906/decisions",
     "images": {"modelops": "r.example/modelops:1", "vllm-cpu": "r.example/cpu:2"},
     "lease_seconds": 20,
     "log_format": "text",

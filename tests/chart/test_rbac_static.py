@@ -17,7 +17,7 @@ from modelops.api.base import GROUP
 from modelops.api.kinds import KINDS
 from modelops.api.policies import POLICIES
 from modelops.cluster import PLURALS, Cluster
-from modelops.sync.observed import CHILD_TYPES, OPTIONAL_TYPES
+from modelops.sync.observed import ATTACHING_TYPES, CHILD_TYPES, KEDA_TYPES, ChildType
 
 Resource = tuple[str, str]
 Permission = tuple[str, str, str]
@@ -33,6 +33,7 @@ def builtin(api_version: str, kind: str) -> Resource:
 
 KIND: Final = frozenset((GROUP, kind.plural) for kind in KINDS.values())
 STATUS: Final = frozenset((GROUP, f"{kind.plural}/status") for kind in KINDS.values())
+SCALE: Final = frozenset((GROUP, f"{kind.plural}/scale") for kind in KINDS.values())
 POLICY: Final = frozenset((GROUP, kind.plural) for kind in POLICIES.values())
 POLICY_STATUS: Final = frozenset((GROUP, f"{kind.plural}/status") for kind in POLICIES.values())
 FINALIZERS: Final = frozenset((GROUP, f"{kind.plural}/finalizers") for kind in KINDS.values())
@@ -54,6 +55,7 @@ VERBS: Final[Mapping[str, frozenset[str]]] = {
     "replace": frozenset({"update"}),
     "delete": frozenset({"delete"}),
     "tail": frozenset({"get"}),
+    "scale": frozenset({"patch"}),
 }
 CALLS: Final[Mapping[tuple[str, str], frozenset[Resource]]] = {
     ("observe", "get"): KIND | CHILD,
@@ -63,6 +65,9 @@ CALLS: Final[Mapping[tuple[str, str], frozenset[Resource]]] = {
     ("loop", "apply_status"): STATUS,
     ("loop", "create"): EVENT,
     ("loop", "delete"): CHILD,
+    ("loop", "scale"): SCALE,
+    ("autoscaler", "scale"): SCALE,
+    ("autoscaler", "get"): frozenset(),  # only an optional kind, which has a test of its own
     ("ticker", "list"): KIND,
     ("policies", "apply_status"): POLICY_STATUS,
     ("lookout", "list"): frozenset(),  # only the optional kinds, which have a test of their own
@@ -158,10 +163,22 @@ def test_children_block_the_deletion_of_their_owner() -> None:
     assert '"blockOwnerDeletion": True' in source
 
 
+def optional(types: Iterable[ChildType]) -> set[Permission]:
+    """Return what children of kinds that a cluster may lack need."""
+    resources = frozenset(builtin(child.api_version, child.kind) for child in types)
+    return permissions(resources, {"get", "create", "patch", "delete"} | KOPF)
+
+
 def test_the_operator_may_do_what_it_does_and_no_more(helm: Helm) -> None:
     """Cluster-wide: the models, their children and pods, Events; and to see CRDs come."""
-    role = one(helm.objects(), "ClusterRole", "modelops-operator")
+    role = one(helm.objects("--set=gateway.enabled=false"), "ClusterRole", "modelops-operator")
     assert granted(role) == WATCHED | permissions(CRD, KOPF)
+
+
+def test_scaling_models_takes_two_kinds_of_keda_more(helm: Helm) -> None:
+    """ScaledObjects and what their triggers need only where a gateway measures what models need."""
+    role = one(helm.objects(), "ClusterRole", "modelops-operator")
+    assert granted(role) == WATCHED | permissions(CRD, KOPF) | optional(KEDA_TYPES)
 
 
 def test_the_lease_is_the_operators_own(helm: Helm) -> None:
@@ -175,10 +192,9 @@ def test_the_lease_is_the_operators_own(helm: Helm) -> None:
 
 def test_attaching_models_takes_two_kinds_more(helm: Helm) -> None:
     """Pools and routes only where the chart is asked to attach models to a Gateway."""
-    role = one(helm.objects("--set=gatewayApi.enabled=true"), "ClusterRole", "modelops-operator")
-    optional = frozenset(builtin(child.api_version, child.kind) for child in OPTIONAL_TYPES)
-    verbs = {"get", "create", "patch", "delete"} | KOPF
-    assert granted(role) == WATCHED | permissions(CRD, KOPF) | permissions(optional, verbs)
+    chosen = ("--set=gatewayApi.enabled=true", "--set=gateway.enabled=false")
+    role = one(helm.objects(*chosen), "ClusterRole", "modelops-operator")
+    assert granted(role) == WATCHED | permissions(CRD, KOPF) | optional(ATTACHING_TYPES)
 
 
 @pytest.mark.parametrize("namespace", ["team-a", "team-b"])
@@ -194,7 +210,7 @@ def test_watched_namespaces_get_roles_instead(helm: Helm, namespace: str) -> Non
         and found["metadata"]["namespace"] == namespace
         and found["metadata"]["name"] == "modelops-operator"
     ]
-    assert granted(role) == WATCHED
+    assert granted(role) == WATCHED | optional(KEDA_TYPES)
 
 
 def test_tenants_are_followed_where_the_platform_is(helm: Helm) -> None:

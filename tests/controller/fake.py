@@ -121,6 +121,9 @@ class FakeApiServer:
             return Answer(200, (self.logs.get(place, "") + "\n").encode())
         if method == "GET":
             return self._read(address, query)
+        if method == "PATCH" and subresource == "scale":
+            assert content_type == "application/json-patch+json"
+            return self._scale(address, body)
         if method == "PATCH":
             assert content_type == "application/apply-patch+yaml"
             return self._apply(address, body, query["fieldManager"], subresource)
@@ -178,6 +181,19 @@ class FakeApiServer:
         ]
         chosen = [i for i in items if _labelled(i, wanted)]
         return _answer(200, {"metadata": {}, "items": chosen})
+
+    def _scale(self, address: Address, steps: list[dict[str, Any]]) -> Answer:
+        stored = self.objects.get(address)
+        if stored is None:
+            return _missing(address)
+        test, add = steps
+        asked = stored.manifest["spec"].get("scaling", {}).get("replicas", -(2**31))
+        if test["value"] != (asked or None):
+            return _failure(422, "the server rejected our request: testing value failed")
+        manifest = stored.manifest
+        manifest["spec"].setdefault("scaling", {})["replicas"] = add["value"]
+        self._write(stored, Stored(dict(flatten(manifest)), stored.owners))
+        return _answer(200, {"spec": {"replicas": add["value"]}})
 
     def _create(self, address: Address, body: dict[str, Any]) -> Answer:
         meta = body["metadata"]

@@ -33,6 +33,7 @@ def cluster_state(world: World) -> dict[Any, Any]:
                 manifest["metadata"].pop(name, None)
             for condition in manifest.get("status", {}).get("conditions", []):
                 condition.pop("lastTransitionTime")
+            manifest.get("status", {}).get("lastScale", {}).pop("time", None)
             state[address] = manifest
     return state
 

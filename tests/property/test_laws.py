@@ -54,9 +54,9 @@ def test_a_pass_answers_whatever_was_written(wrong: dict) -> None:
     """No spec and no name makes a pass raise; a plan raises Refusal or nothing."""
     if refused(passed(seen(wrong))):
         with pytest.raises(Refusal):
-            plan(seen(wrong), CATALOGUE)
+            plan(seen(wrong), CATALOGUE, NOW)
     else:
-        plan(seen(wrong), CATALOGUE)
+        plan(seen(wrong), CATALOGUE, NOW)
 
 
 @given(observed=worlds() | worlds(resources_wrong))

@@ -232,6 +232,13 @@ def test_the_status_of_a_model_that_serves() -> None:
         "readyReplicas": 1,
         "selector": "modelops.dev/kind=TextModel,modelops.dev/model=tiny",
         "weights": {"digest": "abc", "doneBytes": 2048, "totalBytes": 2048, "percent": 100},
+        "lastScale": {
+            "replicasBefore": 0,
+            "replicas": 1,
+            "metric": "created",
+            "message": "the model was created",
+            "time": "2026-01-01T12:00:00Z",
+        },
     }
     assert desired.recheck_seconds is None
 

@@ -73,9 +73,9 @@ def test_who_stops_asking_changes_nothing(
     scaling: Scaling, live: Manifest, asks: list[int | None]
 ) -> None:
     """Between writers, with an ask or with none, no number comes that nobody asked for."""
-    before = scale(scaling, live).replicas
+    before = scale(scaling, live, 0).replicas
     for ask in asks:
-        told = scale(scaling.model_copy(update={"replicas": ask}), settled(before)).replicas
+        told = scale(scaling.model_copy(update={"replicas": ask}), settled(before), 0).replicas
         if ask is None:
             assert told == before
         before = told
@@ -84,9 +84,9 @@ def test_who_stops_asking_changes_nothing(
 @given(scaling=scalings, live=deployments)
 def test_the_second_look_concludes_the_same(scaling: Scaling, live: Manifest | None) -> None:
     """What follows from a number that was followed is that number."""
-    told = scale(scaling, live)
+    told = scale(scaling, live, 0)
     assume(told.limit != "RollingOut")
-    assert scale(scaling, settled(told.replicas)).replicas == told.replicas
+    assert scale(scaling, settled(told.replicas), 0).replicas == told.replicas
 
 
 LAWS: dict[str, tuple[dict[str, Any], Manifest | None, Scale]] = {
@@ -129,4 +129,4 @@ def test_an_ask_becomes_replicas(
     said: dict[str, Any], live: Manifest | None, expected: Scale
 ) -> None:
     """Each rule by one example."""
-    assert scale(Scaling.model_validate(said), live) == expected
+    assert scale(Scaling.model_validate(said), live, 0) == expected

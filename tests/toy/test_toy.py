@@ -52,7 +52,7 @@ def test_a_new_kind_has_a_crd() -> None:
 
 def test_a_new_runtime_is_planned() -> None:
     """The kind's own runtime is chosen, with the kind's own fields on its command line."""
-    found = plan(Observed(ECHO_MODEL, echo(echo={"prefix": "hey"})), toy_catalogue())
+    found = plan(Observed(ECHO_MODEL, echo(echo={"prefix": "hey"})), toy_catalogue(), NOW)
     assert found.runtime.name == "echo"
     assert found.command.args == ("echo-server", "--prefix=hey", "--model=canyon")
     assert found.url == "http://canyon.default.svc.cluster.local/echo"
@@ -99,7 +99,7 @@ def test_kinds_and_runtimes_do_not_mix() -> None:
     assert [r.name for r in catalogue.serving(ECHO_MODEL)] == ["echo"]
     assert "echo" not in [r.name for r in catalogue.serving(catalogue.kinds["TextModel"])]
     with pytest.raises(Refusal) as refusal:
-        plan(Observed(ECHO_MODEL, echo(runtime={"name": "vllm"})), catalogue)
+        plan(Observed(ECHO_MODEL, echo(runtime={"name": "vllm"})), catalogue, NOW)
     assert refusal.value.reason == "RuntimeUnknown"
     assert refusal.value.action.endswith("one of: echo")
 

@@ -29,6 +29,10 @@
   value: {{ include "modelops.callers" . | quote }}
 - name: MODELOPS_GATEWAY_API
   value: {{ include "modelops.gatewayApi" . | quote }}
+- name: MODELOPS_SCALER
+  value: {{ include "modelops.scaler" . | quote }}
+- name: MODELOPS_DECISIONS_URL
+  value: {{ include "modelops.decisions" . | quote }}
 - name: MODELOPS_WORKERS
   value: {{ .Values.operator.workers | quote }}
 - name: MODELOPS_RESYNC_SECONDS

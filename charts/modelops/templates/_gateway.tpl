@@ -136,3 +136,16 @@ readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
 {{- end }}
+
+{{/* Where KEDA asks how many replicas a model needs, and where the operator reads it of all models;
+     empty where there is no gateway, for nobody else measures that. */}}
+{{- define "modelops.scaler" -}}
+{{- if .Values.gateway.enabled -}}
+{{ include "modelops.gateway.scaler" . }}.{{ .Release.Namespace }}.svc:{{ include "modelops.gateway.scalerPort" . }}
+{{- end -}}
+{{- end }}
+{{- define "modelops.decisions" -}}
+{{- if .Values.gateway.enabled -}}
+http://{{ include "modelops.gateway.scaler" . }}.{{ .Release.Namespace }}.svc:{{ include "modelops.gateway.demandPort" . }}/decisions
+{{- end -}}
+{{- end }}

@@ -13,7 +13,7 @@
 {{/* What the operator does in the namespaces that it watches; nothing more. */}}
 {{- define "modelops.rules.watched" -}}
 {{- $plurals := include "modelops.plurals.serving" . | fromJsonArray -}}
-# The models: watched, and never written to but for their status.
+# The models: watched, and never written to but for their status and what is asked of their scale.
 - apiGroups: [modelops.dev]
   resources: {{ toJson $plurals }}
   verbs: [get, list, watch]
@@ -21,6 +21,7 @@
   resources:
     {{- range $plurals }}
     - {{ . }}/status
+    - {{ . }}/scale
     {{- end }}
   verbs: [patch]
 # What tells how models may be used: watched, and given a status.
@@ -53,6 +54,12 @@
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [inference.networking.k8s.io]
   resources: [inferencepools]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
+{{- if .Values.gateway.enabled }}
+# What has KEDA scale them, where the cluster knows these kinds.
+- apiGroups: [keda.sh]
+  resources: [scaledobjects, triggerauthentications]
   verbs: [get, list, watch, create, patch, delete]
 {{- end }}
 # Their pods: why a replica is not ready, and how far its weights are.

@@ -12,6 +12,7 @@ AVAILABLE: Final = "Available"
 RECONCILING: Final = "Reconciling"
 STALLED: Final = "Stalled"
 ATTACHED: Final = "Attached"
+SCALING_ACTIVE: Final = "ScalingActive"
 
 Truth = Literal["True", "False", "Unknown"]
 

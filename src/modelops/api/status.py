@@ -11,7 +11,8 @@ class StatusCondition(ApiModel):
     """One condition, as the Kubernetes API conventions define it."""
 
     type: str = Field(
-        description="Ready, Accepted, WeightsReady, Available, Reconciling, Stalled, Attached."
+        description="Ready, Accepted, WeightsReady, Available, Reconciling, Stalled, "
+        "ScalingActive, Attached."
     )
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
     reason: str = Field(description="A stable word for the cause, for programs.")
@@ -30,6 +31,19 @@ class WeightsStatus(ApiModel):
     done_bytes: int | None = Field(None, description="Bytes fetched so far.")
     total_bytes: int | None = Field(None, description="Bytes to fetch in all.")
     percent: int | None = Field(None, description="Share of the bytes fetched so far.")
+
+
+class LastScale(ApiModel):
+    """The last change of the number of replicas."""
+
+    replicas_before: int = Field(description="How many there were to be before.")
+    replicas: int = Field(description="How many there are to be since.")
+    metric: str = Field(
+        description="What caused it: a target's name, or held, idle, schedule, minimum, maximum, "
+        "asked, off, rollout, preemption, created."
+    )
+    message: str = Field(description="One sentence: what was measured, or who asked.")
+    time: str = Field(description="When it was.", json_schema_extra={"format": "date-time"})
 
 
 class Status(ApiModel):
@@ -57,4 +71,7 @@ class ServingStatus(Status):
     replicas: int | None = Field(None, description="Replicas that exist.")
     ready_replicas: int | None = Field(None, description="Replicas that answer requests.")
     selector: str | None = Field(None, description="Label selector of the replicas.")
+    last_scale: LastScale | None = Field(
+        None, description="The last change of the number of replicas, and what caused it."
+    )
     weights: WeightsStatus | None = Field(None, description="What is known of the weights.")

@@ -109,7 +109,7 @@ def _ownerless(manifest: dict[str, Any]) -> dict[str, Any]:
 
 def _planned(observed: Observed, catalogue: Catalogue) -> Plan:
     try:
-        return plan(observed, catalogue)
+        return plan(observed, catalogue, datetime.now(UTC))
     except Refusal as refusal:
         typer.echo(f"{_title(observed)}: {refusal.reason}: {refusal.sentence}", err=True)
         raise typer.Exit(1) from refusal

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from modelops.api import conditions as c
 from modelops.cluster import Refused
@@ -29,6 +29,13 @@ class Failure:
         )
 
 
+def _unscaled(desired: Desired, observed: Observed) -> dict[str, Any]:
+    """Return the status with the change of replicas before: the new one may not have come about."""
+    before = (observed.resource.get("status") or {}).get("lastScale")
+    kept = {name: told for name, told in desired.status.items() if name != "lastScale"}
+    return {**kept, **({"lastScale": before} if before else {})}
+
+
 def refused(desired: Desired, failure: Failure, observed: Observed, now: datetime) -> Desired:
     """Return the same conclusion, with the refusal in the conditions that sum up."""
     summary = (
@@ -39,5 +46,5 @@ def refused(desired: Desired, failure: Failure, observed: Observed, now: datetim
     before = (observed.resource.get("status") or {}).get("conditions", [])
     stamped = {one["type"]: one for one in c.stamp(summary, observed.generation, before, now)}
     listed = [stamped.get(one["type"], one) for one in desired.status["conditions"]]
-    status = {**desired.status, "conditions": listed}
+    status = {**_unscaled(desired, observed), "conditions": listed}
     return replace(desired, status=status, reason=APPLY_FAILED, sentence=failure.sentence)

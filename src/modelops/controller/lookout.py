@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 
 from modelops.api.base import GROUP
 from modelops.cluster import Cluster, ClusterError
@@ -18,32 +18,37 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Lookout:
-    """Has every object looked at when kinds that were missed have come.
-
-    ``missed`` is set whenever an object is looked at while the cluster lacks one of them.
-    """
+    """Has every object looked at when a kind that was missed has come."""
 
     cluster: Cluster
-    kinds: tuple[ChildType, ...]
     namespaces: tuple[str, ...]
-    missed: asyncio.Event
     came: Callable[[], Awaitable[object]]
+    _missed: set[ChildType] = field(default_factory=set, init=False)
+    _news: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    def miss(self, kinds: Iterable[ChildType]) -> None:
+        """Look for these kinds from now on: there are objects that would have them."""
+        self._missed.update(kinds)
+        if self._missed:
+            self._news.set()
 
     async def run(self) -> None:
         """Look until cancelled, and only for what was missed."""
         while True:
-            await self.missed.wait()
+            await self._news.wait()
             await asyncio.sleep(EVERY_SECONDS)
-            if await self._known():
-                self.missed.clear()
-                log.info("the cluster knows %s now", " and ".join(k.kind for k in self.kinds))
+            came = [kind for kind in tuple(self._missed) if await self._known(kind)]
+            self._missed.difference_update(came)
+            if not self._missed:
+                self._news.clear()
+            if came:
+                log.info("the cluster knows %s now", " and ".join(kind.kind for kind in came))
                 await self.came()
 
-    async def _known(self) -> bool:
+    async def _known(self, kind: ChildType) -> bool:
         place = self.namespaces[0] if self.namespaces else None
         try:
-            for kind in self.kinds:
-                await self.cluster.list(kind.api_version, kind.kind, place, NOBODY)
+            await self.cluster.list(kind.api_version, kind.kind, place, NOBODY)
         except ClusterError:
             return False
         return True

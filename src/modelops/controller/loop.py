@@ -3,19 +3,21 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from modelops.api import conditions as c
-from modelops.cluster import Cluster, ClusterError, Conflict, NotFound, Refused
-from modelops.controller.events import announcement
+from modelops.cluster import Cluster, ClusterError, Conflict, Invalid, NotFound, Refused
+from modelops.controller.events import announcements, direction, scaled
 from modelops.controller.failure import Failure, refused
 from modelops.controller.metrics import Metrics
 from modelops.controller.observe import observe
+from modelops.scaling.decision import Decision
 from modelops.sync.catalogue import Catalogue
-from modelops.sync.desired import INTENT, Apply, Delete, Desired, Write, sync
-from modelops.sync.observed import Manifest, Observed, Ref
+from modelops.sync.desired import ASKER, INTENT, Apply, Ask, Delete, Desired, Write, sync
+from modelops.sync.observed import ChildType, Manifest, Observed, Ref
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +35,10 @@ class Loop:
     metrics: Metrics = field(default_factory=Metrics.create)
     now: Callable[[], datetime] = _now
     reporter: str = "modelops-operator"
-    on_lacking: Callable[[], None] = lambda: None
-    """Is called when an object is looked at while the cluster lacks an optional kind."""
+    on_lacking: Callable[[frozenset[ChildType]], None] = lambda _: None
+    """Is told at each look at an object which optional kinds the cluster lacks."""
+    decided: Callable[[Ref], Decision | None] = lambda _: None
+    """Tells how many replicas the gateway says that a model needs."""
 
     async def run(self, ref: Ref) -> float | None:
         """Do one pass; return the seconds after which to look again.
@@ -49,8 +53,8 @@ class Loop:
             if observed is None:
                 outcome = "gone"
                 return None
-            if observed.lacking:
-                self.on_lacking()
+            self.on_lacking(observed.lacking)
+            observed = replace(observed, decision=self.decided(ref))
             desired, failure = await self._conclude(observed)
             outcome = _outcome(desired, failure)
         except Exception as error:
@@ -78,9 +82,15 @@ class Loop:
         if desired.status == before:
             return
         await self.cluster.apply_status(ref, observed.uid, desired.status, INTENT)
-        event = announcement(observed, desired, now, self.reporter)
-        if event:
+        self._count(observed, desired)
+        for event in announcements(observed, desired, now, self.reporter):
             await self._announce(event)
+
+    def _count(self, observed: Observed, desired: Desired) -> None:
+        change = scaled(observed, desired)
+        if change:
+            told = (observed.kind.name, direction(change), change["metric"])
+            self.metrics.scale_changes.labels(*told).inc()
 
     async def _announce(self, event: Manifest) -> None:
         try:
@@ -109,10 +119,13 @@ async def converge(
 
 
 async def _write(cluster: Cluster, observed: Observed, write: Write) -> None:
-    if isinstance(write, Apply):
-        await cluster.apply(_pinned(observed, write.manifest), write.manager)
-    else:
-        await _delete(cluster, write)
+    match write:
+        case Apply():
+            await cluster.apply(_pinned(observed, write.manifest), write.manager)
+        case Delete():
+            await _delete(cluster, write)
+        case Ask():
+            await _ask(cluster, write)
 
 
 def _pinned(observed: Observed, manifest: Manifest) -> Mapping[str, Any]:
@@ -128,6 +141,11 @@ async def _delete(cluster: Cluster, write: Delete) -> None:
         await cluster.delete(write.ref, write.uid)
     except (NotFound, Conflict):
         return  # that very object is gone already
+
+
+async def _ask(cluster: Cluster, write: Ask) -> None:
+    with suppress(Invalid):  # somebody else has asked meanwhile
+        await cluster.scale(write.ref, None, write.replicas, ASKER)
 
 
 def _ready(status: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -17,6 +17,8 @@ class Metrics:
     api_calls: Counter
     leader: Gauge
     last_pass: Gauge
+    scale_changes: Counter
+    undecided: Gauge
 
     @classmethod
     def create(cls) -> "Metrics":
@@ -45,6 +47,19 @@ class Metrics:
             leader=Gauge("modelops_leader", "1 while this replica leads.", registry=registry),
             last_pass=Gauge(
                 "modelops_last_pass_timestamp_seconds", "End of the last pass.", registry=registry
+            ),
+            scale_changes=Counter(
+                "modelops_scale_changes",
+                "Changes of the number of replicas, by what caused them: Woken, ScaledUp, "
+                "ScaledDown, ScaledToZero.",
+                ["kind", "direction", "metric"],
+                registry=registry,
+            ),
+            undecided=Gauge(
+                "modelops_scaling_undecided_models",
+                "Models that scale and of which the gateway does not say how many replicas they "
+                "need.",
+                registry=registry,
             ),
         )
 

@@ -9,6 +9,8 @@ import kopf
 
 from modelops.api.policies import POLICIES
 from modelops.cluster import ApiServer, Cluster, plurals
+from modelops.controller.autoscaler import Autoscaler, followed
+from modelops.controller.decisions import Decisions
 from modelops.controller.election import Election
 from modelops.controller.lookout import Lookout
 from modelops.controller.loop import Loop
@@ -37,6 +39,7 @@ class Operator:
     policies: Policies
     election: Election
     lookout: Lookout
+    autoscaler: Autoscaler | None
     metrics: Metrics
     workers: int
     stuck_seconds: float
@@ -63,6 +66,7 @@ class Operator:
             self.policies.run(),
             self.election.hold(),
             self.lookout.run(),
+            *([self.autoscaler.run()] if self.autoscaler else []),
         )
         self._tasks = [asyncio.create_task(part) for part in parts]
         for task in self._tasks:
@@ -108,19 +112,35 @@ def assemble(
     settings: Settings, catalogue: Catalogue, cluster: Cluster, metrics: Metrics
 ) -> Operator:
     """Return an operator that has not started."""
-    missed = asyncio.Event()
-    loop = Loop(cluster, catalogue, metrics, reporter=settings.identity, on_lacking=missed.set)
+    decisions = Decisions(settings.decisions_url)
+    loop = Loop(
+        cluster,
+        catalogue,
+        metrics,
+        reporter=settings.identity,
+        on_lacking=lambda kinds: lookout.miss(kinds),  # noqa: PLW0108  it is made below
+        decided=decisions.of,
+    )
     queue = Queue(loop.run)
     metrics.watch_depth(lambda: len(queue))
     ticker = Ticker(cluster, catalogue, settings.namespaces, queue.add, settings.resync_seconds)
-    optional = catalogue.platform.optional
+    lookout = Lookout(cluster, settings.namespaces, ticker.tick)
     return Operator(
         queue=queue,
         ticker=ticker,
         policies=Policies.of(
             cluster, catalogue.kinds, settings.namespaces, settings.lease_namespace, loop.now
         ),
-        lookout=Lookout(cluster, optional, settings.namespaces, missed, ticker.tick),
+        lookout=lookout,
+        autoscaler=Autoscaler(
+            cluster,
+            followed(cluster, catalogue.kinds, settings.namespaces),
+            decisions,
+            queue.add,
+            metrics.undecided,
+        )
+        if decisions.url
+        else None,
         election=Election(
             cluster,
             settings.lease_namespace,

@@ -81,6 +81,18 @@ class Settings(BaseSettings):
         description="The Gateway that models are attached to, as JSON; empty: nobody's.",
     )
 
+    scaler: str = Field(
+        default="",
+        pattern=r"^$|^[^\s:/]+:[0-9]+$",
+        description="Where KEDA asks the gateway how many replicas a model needs, as HOST:PORT; "
+        "empty: nobody measures that.",
+    )
+    decisions_url: str = Field(
+        default="",
+        pattern=r"^$|^https?://",
+        description="Where the gateway tells all of that, for the built-in scaler; empty: nowhere.",
+    )
+
     @field_validator("gateway_api", mode="before")
     @classmethod
     def _attachment(cls, value: Any) -> Any:
@@ -112,6 +124,7 @@ class Settings(BaseSettings):
             cluster_domain=self.cluster_domain,
             callers=self.callers,
             gateway_api=self.gateway_api,
+            scaler=self.scaler,
         )
 
 

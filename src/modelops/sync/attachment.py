@@ -6,7 +6,7 @@ from typing import Any, Final
 from modelops.api import conditions as c
 from modelops.sync.catalogue import GatewayApi, Platform
 from modelops.sync.cause import short
-from modelops.sync.observed import OPTIONAL_TYPES, POOL, ROUTE, ChildType, Observed, labels
+from modelops.sync.observed import ATTACHING_TYPES, POOL, ROUTE, ChildType, Observed, labels
 
 MODEL_HEADER: Final = "X-Gateway-Model-Name"
 """The header that names a request's model: the extension's body-based router sets it."""
@@ -27,8 +27,8 @@ PATHS: Final = (
 def attached(observed: Observed, platform: Platform) -> tuple[ChildType, ...]:
     """Return the children that attach a model, where that is wanted and the cluster can."""
     wanted = platform.gateway_api
-    possible = wanted and wanted.parents and not observed.lacking
-    return OPTIONAL_TYPES if possible else ()
+    possible = wanted and wanted.parents and not _missing(observed)
+    return ATTACHING_TYPES if possible else ()
 
 
 def pool(observed: Observed, port: int, wanted: GatewayApi) -> dict[str, Any]:
@@ -64,20 +64,22 @@ def attachment(observed: Observed, platform: Platform) -> tuple[c.Condition, ...
     """Return what there is to say of the attachment: nothing unless somebody wants one."""
     if not platform.gateway_api or not platform.gateway_api.parents:
         return ()
-    if observed.lacking:
+    if _missing(observed):
         return (_lacking(observed),)
     return (_judged(observed),)
 
 
 def _lacking(observed: Observed) -> c.Condition:
-    names = ", ".join(
-        f"{t.kind} ({t.api_version})" for t in OPTIONAL_TYPES if t in observed.lacking
-    )
+    names = ", ".join(f"{t.kind} ({t.api_version})" for t in _missing(observed))
     told = (
         f"the cluster does not know {names}, or the operator may not list them: install the CRDs, "
         "or empty the chart's value gatewayApi.parentRefs"
     )
     return c.Condition(c.ATTACHED, "False", "KindMissing", told)
+
+
+def _missing(observed: Observed) -> tuple[ChildType, ...]:
+    return tuple(t for t in ATTACHING_TYPES if t in observed.lacking)
 
 
 def _judged(observed: Observed) -> c.Condition:

@@ -8,7 +8,7 @@ from modelops.api.kinds import KINDS
 from modelops.api.serving import ServingKind
 from modelops.runtimes.engines import RUNTIMES
 from modelops.runtimes.runtime import Runtime
-from modelops.sync.observed import OPTIONAL_TYPES, ChildType
+from modelops.sync.observed import ATTACHING_TYPES, KEDA_TYPES, ChildType
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class Platform:
     ``images`` maps an image's name to its reference; ``accelerator`` is the extended resource
     that a model takes one of when it does not say (None: models run on CPU); ``callers`` are the
     NetworkPolicy peers that may reach models (none: everyone); ``gateway_api`` is None where
-    nobody wants models attached to another gateway.
+    nobody wants models attached to another gateway; ``scaler`` is where KEDA asks how many replicas
+    a model needs (HOST:PORT; empty: nobody measures that).
     """
 
     images: Mapping[str, str] = field(default_factory=dict)
@@ -44,11 +45,13 @@ class Platform:
     cluster_domain: str = "cluster.local"
     callers: tuple[Mapping[str, Any], ...] = ()
     gateway_api: GatewayApi | None = None
+    scaler: str = ""
 
     @property
     def optional(self) -> tuple[ChildType, ...]:
         """The optional types of children that are looked for at all."""
-        return OPTIONAL_TYPES if self.gateway_api else ()
+        attaching = ATTACHING_TYPES if self.gateway_api else ()
+        return (*attaching, *(KEDA_TYPES if self.scaler else ()))
 
 
 @dataclass(frozen=True, slots=True)

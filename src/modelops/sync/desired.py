@@ -27,6 +27,9 @@ INTENT: Final = "modelops"
 SCALER: Final = "modelops-scaler"
 """Field manager of ``spec.replicas``, the only one."""
 
+ASKER: Final = "modelops-autoscaler"
+"""Field manager of what the operator itself asks for in a model's ``spec.scaling.replicas``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Apply:
@@ -44,7 +47,15 @@ class Delete:
     uid: str
 
 
-Write = Apply | Delete
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The first ask for replicas, where nobody has asked: autoscalers begin with what is asked."""
+
+    ref: Ref
+    replicas: int
+
+
+Write = Apply | Delete | Ask
 _EXTRA: Final = {child_type.kind for child_type in OPTIONAL_TYPES}
 
 
@@ -62,7 +73,7 @@ class Desired:
 def sync(observed: Observed, catalogue: Catalogue, now: datetime) -> Desired:
     """Return what follows from what was observed. Pure: equal inputs give equal results."""
     try:
-        planned = plan(observed, catalogue)
+        planned = plan(observed, catalogue, now)
     except Refusal as refusal:
         status = report_refusal(observed, refusal, now)
         return Desired((), status, refusal.reason, refusal.sentence, refusal.recheck_seconds)
@@ -110,7 +121,8 @@ def _applies(
     holds up nothing.
     """
     exists = observed.child(DEPLOYMENT) is not None
-    extra = [Apply(m) for m in manifests if m["kind"] in _EXTRA]
+    optional = (Apply(m) for m in manifests if m["kind"] in _EXTRA)
+    extra: tuple[Write, ...] = (*_asks(observed, planned), *optional)
     rest = [m for m in manifests if m["kind"] not in _EXTRA]
     before = [Apply(m) for m in rest if m["kind"] != DEPLOYMENT.kind]
     deployment = next(m for m in manifests if m["kind"] == DEPLOYMENT.kind)
@@ -119,6 +131,12 @@ def _applies(
         return (*before, scale, Apply(deployment), *extra)
     spec = {**deployment["spec"], "replicas": planned.replicas}
     return (*before, Apply({**deployment, "spec": spec}), scale, *extra)
+
+
+def _asks(observed: Observed, planned: Plan) -> tuple[Ask, ...]:
+    """Return the ask that a model lacks: without one its scale cannot be read."""
+    needed = planned.spec.scaling.automatic and planned.scale.asked is None
+    return (Ask(Ref.of(observed.resource), planned.replicas),) if needed else ()
 
 
 def _scale(observed: Observed, replicas: int) -> dict[str, Any]:

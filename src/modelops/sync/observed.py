@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from modelops.api.base import GROUP
 from modelops.api.serving import ServingKind
+from modelops.scaling.decision import Decision
 
 Manifest = Mapping[str, Any]
 
@@ -49,7 +50,13 @@ CHILD_TYPES: Final = (CLAIM, SERVICE, NETWORK, DEPLOYMENT, BUDGET)
 
 POOL: Final = ChildType("inference.networking.k8s.io/v1", "InferencePool")
 ROUTE: Final = ChildType("gateway.networking.k8s.io/v1", "HTTPRoute")
-OPTIONAL_TYPES: Final = (POOL, ROUTE)
+ATTACHING_TYPES: Final = (POOL, ROUTE)
+TRIGGER_SECRET: Final = ChildType("keda.sh/v1alpha1", "TriggerAuthentication", "-trigger-0")
+"""The first of them: each trigger that needs a secret has one, of its own number."""
+
+SCALED_OBJECT: Final = ChildType("keda.sh/v1alpha1", "ScaledObject")
+KEDA_TYPES: Final = (TRIGGER_SECRET, SCALED_OBJECT)
+OPTIONAL_TYPES: Final = (*ATTACHING_TYPES, *KEDA_TYPES)
 """Those whose kinds a cluster may lack, applied after all others."""
 
 
@@ -60,7 +67,8 @@ class Observed:
     ``children`` holds every object that carries the model's labels or one of its children's
     names, whoever made it; ``progress`` is the last line of the container that fetches weights;
     ``logs`` holds, by pod, the last lines of an engine that crashed; ``lacking`` are the optional
-    types that were looked for and that the cluster does not know.
+    types that were looked for and that the cluster does not know; ``decision`` is how many replicas
+    the gateway says that it needs, None when it does not say.
     """
 
     kind: ServingKind
@@ -70,6 +78,7 @@ class Observed:
     progress: Manifest | None = None
     logs: Mapping[str, str] = field(default_factory=dict)
     lacking: frozenset[ChildType] = frozenset()
+    decision: Decision | None = None
 
     @property
     def name(self) -> str:

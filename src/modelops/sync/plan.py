@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -10,9 +11,11 @@ from modelops.api.naming import NAME_HELP, named
 from modelops.api.parts import ServingSpec
 from modelops.registry.uri import ClaimSource, Source, parse_uri
 from modelops.runtimes.runtime import Command, Device, Runtime, Workload
+from modelops.scaling.policy import Policy
 from modelops.sync.attachment import attached
 from modelops.sync.catalogue import Catalogue, Platform
 from modelops.sync.claim import claim_spec
+from modelops.sync.keda import keda_children
 from modelops.sync.merge import depth
 from modelops.sync.observed import (
     BUDGET,
@@ -61,8 +64,8 @@ class Plan:
     url: str
     platform: Platform
     scale: Scale
-    attached: tuple[ChildType, ...] = ()
-    """The children that attach the model to somebody else's Gateway."""
+    extra: tuple[ChildType, ...] = ()
+    """The children of kinds that a cluster may lack."""
 
     @property
     def replicas(self) -> int:
@@ -76,7 +79,7 @@ class Plan:
         budget = (BUDGET,) if self.spec.scaling.maximum > 1 else ()
         # Before the pods that it guards.
         network = (NETWORK,) if self.platform.callers else ()
-        return (*claim, SERVICE, *network, DEPLOYMENT, *budget, *self.attached)
+        return (*claim, SERVICE, *network, DEPLOYMENT, *budget, *self.extra)
 
     @property
     def cached(self) -> bool:
@@ -84,7 +87,7 @@ class Plan:
         return not isinstance(self.source, ClaimSource)
 
 
-def plan(observed: Observed, catalogue: Catalogue) -> Plan:
+def plan(observed: Observed, catalogue: Catalogue, now: datetime) -> Plan:
     """Return the plan for a model.
 
     Raises Refusal when the object cannot be served as it stands.
@@ -94,12 +97,14 @@ def plan(observed: Observed, catalogue: Catalogue) -> Plan:
     runtime = _runtime(spec, observed, catalogue)
     _refuse_reserved(spec, runtime)
     _refuse_deep(spec)
-    planned = _planned(observed, catalogue.platform, spec, runtime)
+    planned = _planned(observed, catalogue.platform, spec, runtime, _floor(spec, now))
     _refuse_foreign(observed, planned)
     return planned
 
 
-def _planned(observed: Observed, platform: Platform, spec: ServingSpec, runtime: Runtime) -> Plan:
+def _planned(
+    observed: Observed, platform: Platform, spec: ServingSpec, runtime: Runtime, floor: int
+) -> Plan:
     source = _source(spec)
     accelerator = _accelerator(spec, platform)
     device: Device = "gpu" if accelerator else "cpu"
@@ -125,8 +130,11 @@ def _planned(observed: Observed, platform: Platform, spec: ServingSpec, runtime:
         ),
         url=_url(observed, runtime, platform),
         platform=platform,
-        scale=scale(spec.scaling, observed.child(DEPLOYMENT)),
-        attached=attached(observed, platform),
+        scale=scale(spec.scaling, observed.child(DEPLOYMENT), floor),
+        extra=(
+            *attached(observed, platform),
+            *keda_children(spec.scaling, observed, platform.scaler),
+        ),
     )
 
 
@@ -174,6 +182,14 @@ def _spec(observed: Observed) -> ServingSpec:
         return observed.kind.parse(observed.resource)
     except ValidationError as error:
         raise invalid(observed.kind, error) from error
+
+
+def _floor(spec: ServingSpec, now: datetime) -> int:
+    """Return the fewest replicas at that time, schedules included."""
+    try:
+        return Policy.of(spec.scaling).floor(now.timestamp())
+    except ValueError as error:
+        raise Refusal("InvalidScaling", str(error), "correct spec.scaling") from error
 
 
 def _source(spec: ServingSpec) -> Source:

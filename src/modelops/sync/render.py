@@ -7,6 +7,7 @@ from modelops.api.base import API_VERSION
 from modelops.api.parts import Rollout
 from modelops.sync.attachment import pool, route
 from modelops.sync.catalogue import GatewayApi
+from modelops.sync.keda import annotations, scaled_object, trigger_secret
 from modelops.sync.observed import (
     BUDGET,
     CLAIM,
@@ -14,7 +15,9 @@ from modelops.sync.observed import (
     NETWORK,
     POOL,
     ROUTE,
+    SCALED_OBJECT,
     SERVICE,
+    TRIGGER_SECRET,
     ChildType,
     Observed,
     labels,
@@ -36,10 +39,22 @@ def _child(child_type: ChildType, observed: Observed, plan: Plan) -> dict[str, A
             "name": observed.name + child_type.suffix,
             "namespace": observed.namespace,
             "labels": _all_labels(observed, plan),
+            **_annotations(child_type, plan),
             "ownerReferences": [_owner(observed)],
         },
-        "spec": _SPECS[child_type](observed, plan),
+        "spec": _spec(child_type, observed, plan),
     }
+
+
+def _annotations(child_type: ChildType, plan: Plan) -> dict[str, Any]:
+    given = annotations(plan.spec.scaling) if child_type == SCALED_OBJECT else {}
+    return {"annotations": dict(given)} if given else {}
+
+
+def _spec(child_type: ChildType, observed: Observed, plan: Plan) -> dict[str, Any]:
+    if child_type.kind == TRIGGER_SECRET.kind:
+        return trigger_secret(plan.spec.scaling, child_type)
+    return _SPECS[child_type](observed, plan)
 
 
 def _all_labels(observed: Observed, plan: Plan) -> dict[str, str]:
@@ -114,6 +129,10 @@ def _route(observed: Observed, plan: Plan) -> dict[str, Any]:
     return route(observed, plan.served_name, plan.platform.gateway_api or GatewayApi())
 
 
+def _scaled_object(observed: Observed, plan: Plan) -> dict[str, Any]:
+    return scaled_object(observed, plan.spec.scaling, plan.platform.scaler)
+
+
 _SPECS: Final[Mapping[ChildType, Callable[[Observed, Plan], dict[str, Any]]]] = {
     CLAIM: _claim,
     SERVICE: _service,
@@ -122,4 +141,5 @@ _SPECS: Final[Mapping[ChildType, Callable[[Observed, Plan], dict[str, Any]]]] = 
     BUDGET: _budget,
     POOL: _pool,
     ROUTE: _route,
+    SCALED_OBJECT: _scaled_object,
 }

@@ -6,11 +6,13 @@ from typing import Any
 
 from modelops.api import conditions as c
 from modelops.sync.attachment import attachment
+from modelops.sync.change import last_scale
 from modelops.sync.facts import Facts
 from modelops.sync.observed import Observed, labels
 from modelops.sync.plan import Plan, Refusal
 from modelops.sync.progress import Progress
 from modelops.sync.replica import Replica
+from modelops.sync.scaler import scaling_active
 from modelops.sync.verdict import Verdict
 
 
@@ -25,6 +27,7 @@ def report(
         _weights_condition(observed, facts, progress),
         _available(facts.ready + facts.ready_before),
         *_kstatus(verdict),
+        scaling_active(observed, plan),
         *attachment(observed, plan.platform),
     )
     return {
@@ -34,6 +37,7 @@ def report(
         "runtime": plan.runtime.name,
         "model": plan.served_name,
         **_replicas(observed, facts),
+        "lastScale": last_scale(observed, plan.scale, now),
         **_weights_status(observed, facts, progress),
     }
 

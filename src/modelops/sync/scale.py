@@ -21,7 +21,7 @@ class Scale:
     limit: Limit | None = None
 
 
-def scale(scaling: Scaling, deployment: Manifest | None, floor: int | None = None) -> Scale:
+def scale(scaling: Scaling, deployment: Manifest | None, floor: int) -> Scale:
     """Return how many replicas a model shall have; ``floor`` is the fewest by its schedules.
 
     Whoever stops asking changes nothing: without an ask the number stays that there is.
@@ -31,7 +31,7 @@ def scale(scaling: Scaling, deployment: Manifest | None, floor: int | None = Non
         return Scale(0, asked, "Off")
     if scaling.state == "Paused" and live is not None:
         return Scale(live, asked, "Paused")
-    low = min(max(scaling.minimum, floor or 0), scaling.maximum)
+    low = min(max(scaling.minimum, floor), scaling.maximum)
     wish = next((n for n in (asked, live) if n is not None), low)
     replicas = max(low, min(wish, scaling.maximum))
     if replicas == 0 and live and rolling(deployment):

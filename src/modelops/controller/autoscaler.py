@@ -1,0 +1,112 @@
+"""The built-in scaler: asks for the replicas that the gateway decides on where KEDA does not."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiohttp import ClientSession
+from prometheus_client import Gauge
+
+from modelops.api.base import API_VERSION
+from modelops.api.scaling import Scaling
+from modelops.cluster import Cluster, ClusterError, Forbidden, Invalid, NotFound
+from modelops.controller.decisions import Decisions
+from modelops.reflector import Reflector
+from modelops.sync.desired import ASKER
+from modelops.sync.observed import SCALED_OBJECT, Ref
+
+EVERY_SECONDS: Final = 2.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """A model that scales, and how many replicas are asked for."""
+
+    ref: Ref
+    asked: int | None
+
+    @classmethod
+    def of(cls, resource: Mapping[str, Any]) -> "Scaled | None":
+        """Return what is kept of a model; None of one that nobody shall scale."""
+        try:
+            scaling = Scaling.model_validate(resource["spec"].get("scaling") or {})
+        except ValueError:
+            return None
+        free = scaling.automatic and scaling.state == "Active"
+        return cls(Ref.of(resource), scaling.replicas) if free else None
+
+
+def followed(
+    cluster: Cluster, kinds: Iterable[str], namespaces: Sequence[str]
+) -> tuple[Reflector[Scaled | None], ...]:
+    """Return copies of the models that scale; `namespaces` empty is everywhere."""
+    places: tuple[str | None, ...] = tuple(namespaces) or (None,)
+    return tuple(
+        Reflector(cluster, API_VERSION, kind, place, {}, Scaled.of, lambda: None)
+        for kind in kinds
+        for place in places
+    )
+
+
+@dataclass(slots=True)
+class Autoscaler:
+    """Follows the decisions of the gateway; what is not known changes nothing.
+
+    ``look`` has a model looked at: whether its need is known is told in its status.
+    """
+
+    cluster: Cluster
+    models: Sequence[Reflector[Scaled | None]]
+    decisions: Decisions
+    look: Callable[[Ref], None]
+    undecided: Gauge
+    _known: Mapping[Ref, bool] = field(default_factory=dict, init=False)
+
+    async def run(self) -> None:
+        """Scale until cancelled."""
+        async with asyncio.TaskGroup() as group, ClientSession() as session:
+            for reflector in self.models:
+                group.create_task(reflector.run(), name=reflector.kind)
+            while True:
+                await self.decisions.read(session, asyncio.get_running_loop().time())
+                await self.turn()
+                await asyncio.sleep(EVERY_SECONDS)
+
+    async def turn(self) -> None:
+        """Go once over all models that scale."""
+        models = tuple(self._models())
+        known = {model.ref: self.decisions.of(model.ref) is not None for model in models}
+        for ref in (ref for ref, now in known.items() if self._known.get(ref) is not now):
+            self.look(ref)
+        self._known = known
+        self.undecided.set(sum(not now for now in known.values()))
+        for model in models:
+            await self._scale(model)
+
+    def _models(self) -> Iterator[Scaled]:
+        for reflector in self.models:
+            yield from (model for model in tuple(reflector.objects.values()) if model)
+
+    async def _scale(self, model: Scaled) -> None:
+        decision = self.decisions.of(model.ref)
+        if decision is None or decision.replicas == model.asked:
+            return
+        try:
+            if not await self._by_keda(model.ref):
+                await self.cluster.scale(model.ref, model.asked, decision.replicas, ASKER)
+        except (Invalid, NotFound):
+            return  # somebody else has asked meanwhile, or the model is gone
+        except ClusterError as error:
+            log.warning("%s/%s cannot be scaled: %s", model.ref.namespace, model.ref.name, error)
+
+    async def _by_keda(self, ref: Ref) -> bool:
+        """Tell whether KEDA scales a model: it has a ScaledObject."""
+        try:
+            await self.cluster.get(SCALED_OBJECT.ref(ref.namespace, ref.name))
+        except (NotFound, Forbidden):
+            return False
+        return True

@@ -1,0 +1,87 @@
+"""What the gateway says of how many replicas each model needs: asked again and again, over HTTP."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from aiohttp import ClientError, ClientSession, ClientTimeout
+from pydantic import BaseModel, Field, ValidationError
+
+from modelops.scaling.decision import Decision
+from modelops.sync.observed import Ref
+
+STALE_SECONDS: Final = 15.0
+"""A decision that has not been made anew for so long is none."""
+
+TIMEOUT: Final = ClientTimeout(total=5)
+log = logging.getLogger(__name__)
+
+
+class _Entry(BaseModel):
+    """What is said of one model."""
+
+    replicas: int = Field(ge=0)
+    metric: str = Field(max_length=63)
+    sentence: str = Field(max_length=1024)
+    value: float | None = None
+    target: float | None = None
+    at: float
+
+    def decision(self) -> Decision:
+        return Decision(self.replicas, self.metric, self.sentence, self.value, self.target)
+
+
+class _Document(BaseModel):
+    models: dict[str, _Entry]
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """An entry, and when it was first heard by our own clock: others' clocks may be wrong."""
+
+    entry: _Entry
+    since: float
+
+
+@dataclass(slots=True)
+class Decisions:
+    """The newest decisions; ``url`` is where they are read, empty where nobody makes any."""
+
+    url: str
+    trouble: str = field(default="", init=False)
+    """Why they could not be read the last time; empty when they were."""
+    _heard: Mapping[str, _Heard] = field(default_factory=dict, init=False)
+    _now: float = field(default=0.0, init=False)
+
+    def of(self, ref: Ref) -> Decision | None:
+        """Return how many replicas a model needs; None when nobody says so, or not lately."""
+        heard = self._heard.get(f"{ref.namespace}/{ref.name}")
+        fresh = heard and self._now - heard.since < STALE_SECONDS
+        return heard.entry.decision() if heard and fresh else None
+
+    async def read(self, session: ClientSession, now: float) -> None:
+        """Ask once; `now` is monotonic, in seconds. What cannot be read leaves what is known."""
+        self._now = now
+        try:
+            told = _Document.model_validate_json(await _fetch(session, self.url))
+        except (ClientError, OSError, TimeoutError, ValidationError) as error:
+            self._complain(type(error).__name__)
+            return
+        self.trouble = ""
+        self._heard = {name: self._hear(name, entry, now) for name, entry in told.models.items()}
+
+    def _hear(self, name: str, entry: _Entry, now: float) -> _Heard:
+        before = self._heard.get(name)
+        same = before is not None and before.entry.at == entry.at
+        return _Heard(entry, before.since if before and same else now)
+
+    def _complain(self, trouble: str) -> None:
+        if not self.trouble:
+            log.warning("%s cannot be read (%s): replicas stay as they are", self.url, trouble)
+        self.trouble = trouble
+
+
+async def _fetch(session: ClientSession, url: str) -> bytes:
+    async with session.get(url, timeout=TIMEOUT, raise_for_status=True) as answer:
+        return await answer.read()

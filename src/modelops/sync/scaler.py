@@ -1,0 +1,81 @@
+"""Who scales a model, or why nobody does: the condition ScalingActive."""
+
+from typing import Final, Literal
+
+from modelops.api import conditions as c
+from modelops.sync.cause import short
+from modelops.sync.observed import KEDA_TYPES, SCALED_OBJECT, Observed
+from modelops.sync.plan import Plan
+
+Reason = Literal[
+    "KEDA",
+    "BuiltIn",
+    "Fixed",
+    "Off",
+    "Paused",
+    "NoGateway",
+    "MetricsMissing",
+    "ScaledObjectNotReady",
+]
+
+_NO_SCALER: Final = (
+    "nothing measures what the model needs: set the chart's value gateway.enabled; "
+    "`kubectl scale` works without"
+)
+
+
+def scaling_active(observed: Observed, plan: Plan) -> c.Condition:
+    """Return the condition that tells who scales a model, and what is asked for."""
+    held = _held(plan)
+    if held:
+        return c.Condition(c.SCALING_ACTIVE, "False", *held)
+    if observed.decision is None:
+        told = "the gateway does not say how many replicas are needed: the number stays as it is"
+        return c.Condition(c.SCALING_ACTIVE, "False", "MetricsMissing", _asked(told, plan))
+    refusal = _refusal(observed)
+    if refusal:
+        return c.Condition(c.SCALING_ACTIVE, "False", "ScaledObjectNotReady", refusal)
+    reason, who = _who(observed, plan)
+    low, high = plan.spec.scaling.minimum, plan.spec.scaling.maximum
+    told = f"{who} keeps {low} to {high} replicas"
+    return c.Condition(c.SCALING_ACTIVE, "True", reason, _asked(told, plan))
+
+
+def _held(plan: Plan) -> tuple[Reason, str] | None:
+    """Return the reason and the sentence of a number that nobody changes."""
+    scaling = plan.spec.scaling
+    if plan.scale.limit == "Off":
+        return "Off", "turned off by spec.scaling.maxReplicas 0"
+    if scaling.state == "Paused":
+        way_out = "set spec.scaling.state to Active to go on"
+        return "Paused", f"{_asked(f'paused at {plan.replicas}', plan)}; {way_out}"
+    if not scaling.automatic:
+        way_out = "a maxReplicas above minReplicas lets it scale"
+        return "Fixed", f"{_asked(f'fixed at {plan.replicas}', plan)}; {way_out}"
+    return None if plan.platform.scaler else ("NoGateway", _asked(_NO_SCALER, plan))
+
+
+def _asked(told: str, plan: Plan) -> str:
+    scale = plan.scale
+    asked = "" if scale.asked is None else f"; asked for: {scale.asked}"
+    away = scale.asked is not None and scale.asked != scale.replicas and scale.limit != "Paused"
+    return f"{told}{asked}{f', and kept: {scale.replicas}' if away else ''}"
+
+
+def _who(observed: Observed, plan: Plan) -> tuple[Reason, str]:
+    """Return whether KEDA scales the model or we do, and the sentence's subject."""
+    if not observed.lacking & {*KEDA_TYPES}:
+        return "KEDA", "KEDA"
+    triggers = "; spec.scaling.triggers wait for it" if plan.spec.scaling.triggers else ""
+    return "BuiltIn", f"the operator's own scaler, as the cluster has no KEDA{triggers},"
+
+
+def _refusal(observed: Observed) -> str | None:
+    """Return what KEDA has against the ScaledObject, if anything."""
+    found = observed.child(SCALED_OBJECT)
+    conditions = ((found or {}).get("status") or {}).get("conditions") or ()
+    ready = next((one for one in conditions if one.get("type") == "Ready"), None)
+    if not ready or ready.get("status") != "False":
+        return None
+    told = short(ready.get("message"))
+    return c.one_line(f"KEDA does not take the ScaledObject ({told}): the number stays as it is")

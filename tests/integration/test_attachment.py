@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -39,6 +40,13 @@ def crds() -> list[Manifest]:
 @pytest.fixture
 def install(api: Api, crds: list[Manifest]) -> Iterator[Callable[[], None]]:
     """Return what installs the CRDs; they are removed in the end."""
+    with installing(api, crds) as now:
+        yield now
+
+
+@contextmanager
+def installing(api: Api, crds: list[Manifest]) -> Iterator[Callable[[], None]]:
+    """Give what installs CRDs, and remove them in the end."""
 
     def now() -> None:
         for crd in crds:

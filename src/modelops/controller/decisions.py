@@ -1,9 +1,10 @@
 """What the gateway says of how many replicas each model needs: asked again and again, over HTTP."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 from pydantic import BaseModel, Field, ValidationError
@@ -33,7 +34,14 @@ class _Entry(BaseModel):
 
 
 class _Document(BaseModel):
-    models: dict[str, _Entry]
+    """What is said of all models: each by itself, so that nonsense about one hides no other."""
+
+    models: dict[str, Any]
+
+    def entries(self) -> Iterator[tuple[str, _Entry]]:
+        for name, told in self.models.items():
+            with suppress(ValidationError):
+                yield name, _Entry.model_validate(told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,7 @@ class Decisions:
             self._complain(type(error).__name__)
             return
         self.trouble = ""
-        self._heard = {name: self._hear(name, entry, now) for name, entry in told.models.items()}
+        self._heard = {name: self._hear(name, entry, now) for name, entry in told.entries()}
 
     def _hear(self, name: str, entry: _Entry, now: float) -> _Heard:
         before = self._heard.get(name)

@@ -1,6 +1,7 @@
 """What is sent again, and what never is; and replicas that are left alone for a while."""
 
 from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 from gateway.conftest import model
 from gateway.engine import Engine, engine
 from gateway.proxy import Gateway, until
+from modelops.gateway import clusters
 from modelops.gateway.snapshot import Model
 
 POLICIES = {"least": None, "prefix": "x-session-id"}
@@ -126,3 +128,33 @@ def test_an_ejected_replica_comes_back(
                 30,
             )
     assert stat(r"outlier_detection\.ejections_active") == 0
+
+
+def test_more_than_a_cluster_may_have_is_busy_and_not_away(
+    front: Gateway, fake: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Envoy's circuit breaker keeps off is 429 in OpenAI's shape, and says when to return."""
+    monkeypatch.setattr(clusters, "MOST", 1)
+    body = {"model": "tight", "messages": [], "stream": True, "gated": True}
+    with front.client(front.key("*")) as client, ThreadPoolExecutor() as pool:
+        serve(front, client, model("tight", fake.port))
+        with client.stream("POST", PATH, json=body) as running:
+            assert running.status_code == 200
+            asked = [pool.submit(ask, client, "tight", number) for number in range(4)]
+            done, waiting = wait(asked, return_when=FIRST_COMPLETED, timeout=10)
+            refused = [one.result() for one in done]
+        passed = [one.result() for one in waiting]
+    assert {answer.status_code for answer in refused} == {429}
+    assert refused[0].json()["error"]["code"] == "model_busy"
+    assert refused[0].headers["content-type"] == "application/json"
+    assert int(refused[0].headers["retry-after"]) >= 1
+    assert {answer.status_code for answer in passed} <= {200, 429}
+    assert any(front.stats("tight.upstream_rq_pending_overflow").values())
+
+
+def test_no_breaker_of_an_untouched_cluster_breaks(front: Gateway, fake: Engine) -> None:
+    """A model takes as many requests at a time as Envoy does; its engine queues by itself."""
+    with front.client(front.key("*")) as client, ThreadPoolExecutor(64) as pool:
+        serve(front, client, model("wide", fake.port))
+        answers = pool.map(lambda number: ask(client, "wide", number), range(256))
+        assert {answer.status_code for answer in answers} == {200}

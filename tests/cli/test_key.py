@@ -76,6 +76,18 @@ def test_a_limit_that_is_none_is_refused(server: Server, wrong: tuple[str, str])
     assert not server.objects
 
 
+def test_a_subject_of_another_issuer_is_revoked_and_restored(server: Server) -> None:
+    """The list shows who is refused; who was not is told so, and what names nobody is refused."""
+    subject = "cluster:system:serviceaccount:team:app"
+    assert run("revoke", subject) == run("revoke", subject) == f"{subject} is revoked"
+    (row,) = run("list").splitlines()[1:]
+    assert row.split() == [subject, "Revoked"]
+    assert "taken again" in run("restore", subject)
+    assert not server.objects
+    for verb, name, code in (("restore", subject, 1), ("revoke", ":", 2), ("revoke", "a:\n", 2)):
+        assert CliRunner().invoke(app, ["key", verb, name]).exit_code == code
+
+
 def test_help_teaches_with_an_example() -> None:
     """`modelops key create --help` shows a command that works."""
     text = " ".join(run("create", "--help").split())

@@ -184,6 +184,15 @@ def test_keys_are_made_revoked_and_rotated(tmp_path: Path) -> None:
         await store.revoke("k0")
         await stage.until(lambda files: "k1" in files["revocation.json"])
         assert "k0" not in published(tmp_path)["revocation.json"]
+        for _ in range(2):  # twice is no error
+            await store.revoke("corp:alice")
+        await stage.until(lambda files: "corp:alice" in files["revocation.json"])
+        (foreign,) = [s for s in await store.list() if s.foreign]
+        assert (foreign.id, foreign.revoked) == ("corp:alice", True)
+        await store.restore("corp:alice")
+        await stage.until(lambda files: "corp:alice" not in files["revocation.json"])
+        with pytest.raises(UnknownKey):
+            await store.restore("corp:alice")
         second = await store.rotate()
         await stage.until(lambda files: second.id in files["verifier.json"])
         assert first.id in published(tmp_path)["verifier.json"]

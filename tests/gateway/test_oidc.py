@@ -179,6 +179,18 @@ def test_no_token_is_taken_for_a_key_or_tenant_of_ours(door: Gateway, corp: Fake
     assert logged(door, door.key("*"))["tenant"] == "acme"
 
 
+def test_a_revoked_subject_is_refused_whatever_its_tokens_say(
+    door: Gateway, corp: FakeIssuer
+) -> None:
+    """All its tokens are, those of its later hours too, and nobody else's; then none any more."""
+    door.serve(revoked=frozenset({"corp:alice", "other:bob"}))
+    until(lambda: chat(door, corp.token(sub="alice")).status_code == 401, 5)
+    assert chat(door, corp.token(sub="alice", tenant="red", jti="new")).status_code == 401
+    assert chat(door, corp.token(sub="bob")).status_code == 200
+    door.serve(revoked=frozenset())
+    until(lambda: chat(door, corp.token(sub="alice")).status_code == 200, 5)
+
+
 def test_claims_say_models_and_tenant_where_that_is_wanted(
     door: Gateway, other: FakeIssuer
 ) -> None:

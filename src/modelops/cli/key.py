@@ -25,6 +25,7 @@ COLUMNS: Final = (
     "Models", "RPM", "TPM", "Concurrency", "Priority", "Created", "Expires", "State"
 )  # fmt: skip
 TENANT: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+SUBJECT: Final = re.compile(r"[-a-z0-9]{1,32}:[^\x00-\x1f\x7f]{1,255}")
 Result = TypeVar("Result")
 
 app = typer.Typer(no_args_is_help=True, help="API keys of the gateway.")
@@ -82,12 +83,36 @@ def show(namespace: Namespace = "modelops-system") -> None:
 
 @app.command("revoke")
 def revoke(
-    identity: Annotated[str, typer.Argument(metavar="ID", help="As `modelops key list` shows it.")],
+    identity: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="As `modelops key list` shows it; ISSUER:SUBJECT for tokens of another issuer.",
+        ),
+    ],
     namespace: Namespace = "modelops-system",
 ) -> None:
-    """Have every gateway refuse an API key, within two seconds and for good."""
+    """Have every gateway refuse an API key, within two seconds and for good.
+
+    Of another issuer, all tokens of a subject are refused, also later ones, until `key restore`.
+
+    Example: modelops key revoke corp:alice
+    """
+    if ":" in identity and not SUBJECT.fullmatch(identity):
+        message = f"{identity!r} is not ISSUER:SUBJECT: the issuer's name in the chart, and `sub`"
+        raise typer.BadParameter(message)
     _with(namespace, lambda store: store.revoke(identity))
     typer.echo(f"{identity} is revoked")
+
+
+@app.command("restore")
+def restore(
+    subject: Annotated[str, typer.Argument(metavar="ISSUER:SUBJECT", help="As it was revoked.")],
+    namespace: Namespace = "modelops-system",
+) -> None:
+    """Take the tokens of another issuer's subject again. A revoked API key never comes back."""
+    _with(namespace, lambda store: store.restore(subject))
+    typer.echo(f"tokens of {subject} are taken again")
 
 
 @app.command("prune")
@@ -133,6 +158,8 @@ def _lifetime(text: str) -> timedelta:
 
 def _row(standing: Standing, now: datetime) -> tuple[str, ...]:
     record = standing.record
+    if standing.foreign:
+        return standing.id, *[""] * len(COLUMNS), "Revoked"
     if record is None:
         return standing.id, *[""] * len(COLUMNS), "Unreadable, refused"
     state = "Revoked" if standing.revoked else "Expired" if record.expired(now) else "Valid"
@@ -151,7 +178,9 @@ def _with(namespace: str, act: Callable[[KeyStore], Awaitable[Result]]) -> Resul
     try:
         return asyncio.run(_connected(namespace, act))
     except UnknownKey as error:
-        sys.exit(f"no API key has the id {error}: `modelops key list` shows those that exist")
+        sys.exit(
+            f"no API key or subject {error} is known: `modelops key list` shows those that are"
+        )
     except ConfigException as error:
         sys.exit(f"no cluster to talk to ({error}): set KUBECONFIG")
     except ClusterError as error:

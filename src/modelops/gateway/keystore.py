@@ -3,7 +3,6 @@
 A gateway reads the ConfigMaps and never the Secret.
 """
 
-import hashlib
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from typing import Any, Final
 
 from modelops.cluster import Cluster, Conflict, NotFound
 from modelops.gateway.keys import KeyRecord, SigningKey
-from modelops.gateway.observed import API_KEY, SIGNING_KEY, Standing, standing
+from modelops.gateway.observed import API_KEY, SIGNING_KEY, Standing, digest, standing
 from modelops.sync.observed import Ref
 
 SECRET: Final = "modelops-signing-key"  # noqa: S105  the name of the Secret
@@ -76,7 +75,11 @@ class KeyStore:
         return sorted(found, key=lambda s: (s.record.created if s.record else 0, s.id))
 
     async def revoke(self, identity: str) -> None:
-        """Have an API key refused from now on; raises UnknownKey."""
+        """Have an API key, or `ISSUER:SUBJECT`, refused from now on; raises UnknownKey."""
+        if ":" in identity:
+            with suppress(Conflict):  # it is refused already
+                await self.cluster.create(self._refused(identity))
+            return
         ref = Ref("v1", "ConfigMap", self.namespace, _name(identity))
         try:
             before = await self.cluster.get(ref)
@@ -84,6 +87,14 @@ class KeyStore:
             raise UnknownKey(identity) from error
         data = {**(before.get("data") or {}), "revoked": "true"}
         await self.cluster.replace({**before, "data": data})
+
+    async def restore(self, subject: str) -> None:
+        """Take a subject's tokens again; raises UnknownKey when they were not refused."""
+        try:
+            found = await self.cluster.get(Ref.of(self._refused(subject)))
+            await self.cluster.delete(Ref.of(found), found["metadata"]["uid"])
+        except NotFound as error:
+            raise UnknownKey(subject) from error
 
     async def prune(self, now: datetime) -> int:
         """Forget the keys that ended long enough ago that no gateway takes them; return how many.
@@ -113,9 +124,11 @@ class KeyStore:
         }
 
     def _public(self, key: SigningKey) -> dict[str, Any]:
-        digest = hashlib.sha256(key.id.encode()).hexdigest()[:16]
         data = {"jwk": json.dumps(dict(key.public), sort_keys=True)}
-        return self._config_map(f"signing-key-{digest}", SIGNING_KEY, data)
+        return self._config_map(f"signing-key-{digest(key.id)}", SIGNING_KEY, data)
+
+    def _refused(self, subject: str) -> dict[str, Any]:
+        return self._config_map(_name(digest(subject)), API_KEY, {"subject": subject})
 
     def _config_map(
         self, name: str, labels: Mapping[str, str], data: Mapping[str, str]

@@ -1,5 +1,6 @@
 """From the cluster's objects to a snapshot (pure)."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -50,11 +51,15 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is remembered of an API key; a record that cannot be read counts as revoked."""
+    """What is remembered of an API key; a record that cannot be read counts as revoked.
+
+    ``foreign`` is that of a subject of another issuer, `ISSUER:SUBJECT`, whose tokens are refused.
+    """
 
     id: str
     record: KeyRecord | None
     revoked: bool
+    foreign: bool = False
 
 
 def model(manifest: Mapping[str, Any]) -> Model:
@@ -141,6 +146,8 @@ def standing(manifest: Mapping[str, Any]) -> Standing:
     """Return what a ConfigMap remembers of an API key."""
     data = manifest.get("data") or {}
     identity = manifest["metadata"]["name"].removeprefix("api-key-")
+    if (subject := data.get("subject")) and digest(subject) == identity:
+        return Standing(subject, None, revoked=True, foreign=True)
     try:
         record = KeyRecord.parse(data.get("record", ""))
     except ValueError:
@@ -148,6 +155,11 @@ def standing(manifest: Mapping[str, Any]) -> Standing:
     if record.id != identity:  # one key's record must not speak for another's
         return Standing(identity, None, revoked=True)
     return Standing(identity, record, revoked="revoked" in data)
+
+
+def digest(text: str) -> str:
+    """Return what stands for a text in the name of an object."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def public_key(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -1,13 +1,17 @@
 """What Envoy has counted and measured reaches the control process's metrics."""
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from math import inf
 from threading import Thread
 
 import httpx
 import pytest
+from httpx2 import AsyncClient
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -15,7 +19,7 @@ from gateway.conftest import model
 from gateway.engine import Engine
 from gateway.proxy import Gateway, until
 from gateway.test_usage import CHAT, USAGE, stream
-from modelops.gateway.counters import Series
+from modelops.gateway.counters import PIECE, Series
 from modelops.gateway.genai import GenAi
 from modelops.gateway.keys import KeyRecord
 from modelops.gateway.meter import Growth, Meter
@@ -76,6 +80,87 @@ def test_the_meter_tells_what_is_added_and_nothing_from_before(front: Gateway) -
     assert total["input_tokens"] == 7 * total["requests"]
 
 
+@contextmanager
+def envoy(answer: Callable[[], tuple[int, str]], missing: int = 0) -> Iterator[int]:
+    """Run what answers as Envoy's admin port does, and give the port.
+
+    So many bytes at the end of each answer do not come.
+    """
+
+    class Envoy(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, text = answer()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text.encode()[: len(text) - missing])
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Envoy) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+
+
+def many(number: int, count: int) -> str:
+    """Return so many counts that stand at the same number."""
+    labels = (f'{{tenant="t",key="k{n}",model="m",path="/p"}}' for n in range(number))
+    return "".join(f"envoy_modelops_requests{each} {count}\n" for each in labels)
+
+
+def test_however_many_counts_others_get_their_turn() -> None:
+    """Between two pieces of a reading the loop goes round, and no piece is large."""
+    texts = iter([(200, many(120_000, 1)), (200, many(120_000, 2))])
+    turns, heard = 0, []
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def story(port: int) -> None:
+        meter = Meter("", (lambda added: heard.append((turns, len(added))),))
+        working = asyncio.create_task(others())
+        async with AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            before = await meter.catch_up(client, {})
+            heard.clear()
+            await meter.catch_up(client, before)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+
+    with envoy(lambda: next(texts)) as port:
+        asyncio.run(story(port))
+    assert sum(number for _, number in heard) == 120_000
+    assert max(number for _, number in heard) <= PIECE // len(many(1, 1)) + 1
+    assert all(later > sooner for (sooner, _), (later, _) in pairwise(heard))
+
+
+def test_what_an_answer_that_breaks_off_told_is_told_once() -> None:
+    """The next whole answer tells the rest, and nothing twice."""
+    heard: Counter[str] = Counter()
+
+    def listen(added: Growth) -> None:
+        heard.update({series.key: count for series, count in added.items()})
+
+    async def story(*ports: int) -> None:
+        meter, before = Meter("", (listen,)), {}
+        for port in ports:
+            async with AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+                before = await meter.catch_up(client, before)
+
+    def answer() -> tuple[int, str]:
+        return 200, many(5000, 3)
+
+    with envoy(answer, missing=100_000) as broken, envoy(answer) as whole:
+        asyncio.run(story(broken))
+        assert 0 < len(heard) < 5000
+        heard.clear()
+        asyncio.run(story(broken, broken, whole, broken, whole))
+    assert heard == dict.fromkeys((f"k{n}" for n in range(5000)), 3)
+
+
 def test_a_slow_envoy_is_not_taken_for_a_new_one(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -84,13 +169,6 @@ def test_a_slow_envoy_is_not_taken_for_a_new_one(
     line = 'envoy_modelops_requests{tenant="t",key="k",model="m",path="p"}'
     answers = iter([(503, ""), (200, f"{line} 100\n")])
     heard: list[Growth] = []
-
-    class Envoy(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            status, text = next(answers, (200, f"{line} 105\n"))
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(text.encode())
 
     async def story(port: int) -> None:
         told = asyncio.Event()
@@ -107,12 +185,8 @@ def test_a_slow_envoy_is_not_taken_for_a_new_one(
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Envoy) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            asyncio.run(story(server.server_port))
-        finally:
-            server.shutdown()
+    with envoy(lambda: next(answers, (200, f"{line} 105\n"))) as port:
+        asyncio.run(story(port))
     assert heard == [{Series("requests", "t", "k", "m", "p"): 5}]
     assert "counts cannot be read" in caplog.text
 

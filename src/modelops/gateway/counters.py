@@ -1,7 +1,8 @@
 """What Envoy has counted: read from its admin port, and what was added since the last time."""
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from httpx2 import AsyncClient
@@ -11,12 +12,19 @@ from modelops.gateway.usage import COUNTERS_PATH, SCOPE
 SECONDS: Final = 5.0
 """An Envoy that has not answered within this time is given up."""
 
+PIECE: Final = 64 * 1024
+"""Bytes that are read at a time: others wait for no longer than that takes."""
+
 _VALUE: Final = r'"((?:[^"\\]|\\.)*)"'
-_LINE: Final = re.compile(
-    rf"^envoy_{SCOPE}_(\w+)\{{tenant={_VALUE},key={_VALUE},model={_VALUE},path={_VALUE}\}} (\d+)$",
-    re.MULTILINE,
+_PREFIX: Final = f"envoy_{SCOPE}_".encode()
+_WORDS: Final = re.compile(
+    rf"envoy_{SCOPE}_(\w+)\{{tenant={_VALUE},key={_VALUE},model={_VALUE},path={_VALUE}\}}"
 )
 _ESCAPED: Final = re.compile(r"\\(.)")
+
+
+Counts = dict[bytes, int]
+"""Counts by what Envoy calls them: the name and the labels, as it writes them."""
 
 
 class Series(NamedTuple):
@@ -34,12 +42,15 @@ class Series(NamedTuple):
     path: str
 
 
-def parse(text: str) -> dict[Series, int]:
-    """Return the counts in a text of Envoy's, in Prometheus' format."""
-    return {
-        Series(name, *map(_plain, labels)): int(count)
-        for name, *labels, count in _LINE.findall(text)
-    }
+def parse(lines: Iterable[bytes]) -> Counts:
+    """Return the counts in lines of Envoy's, in Prometheus' format."""
+    parted = (line.rpartition(b" ") for line in lines if line.startswith(_PREFIX))
+    return {words: int(count) for words, _, count in parted if count.isdigit()}
+
+
+def _series(words: bytes) -> Series | None:
+    found = _WORDS.fullmatch(words.decode(errors="replace"))
+    return Series(found[1], *map(_plain, found.groups()[1:])) if found else None
 
 
 def _plain(value: str) -> str:
@@ -48,23 +59,32 @@ def _plain(value: str) -> str:
     return _ESCAPED.sub(lambda found: {"n": "\n"}.get(found[1], found[1]), value)
 
 
-def growth(before: Mapping[Series, int], now: Mapping[Series, int]) -> dict[Series, int]:
+def growth(before: Mapping[bytes, int], now: Mapping[bytes, int]) -> dict[Series, int]:
     """Return what has been added between two readings.
 
     A count that is smaller than it was started again at zero: Envoy forgets those that rest, and
-    all of them when it restarts.
+    all of them when it restarts. Words are looked into only where something was added.
     """
-    added = {
-        series: count - before.get(series, 0) if count >= before.get(series, 0) else count
-        for series, count in now.items()
-    }
-    return {series: count for series, count in added.items() if count}
+    added: dict[Series, int] = {}
+    for words, count in now.items():
+        earlier = before.get(words, 0)
+        more = count - earlier if count >= earlier else count
+        if more and (series := _series(words)):
+            added[series] = added.get(series, 0) + more
+    return added
 
 
-async def read(envoy: AsyncClient) -> dict[Series, int]:
-    """Return what Envoy has counted until now; `envoy` is a client of its admin port.
+async def read(envoy: AsyncClient) -> AsyncGenerator[Counts, None]:
+    """Yield what Envoy has counted until now, in pieces; `envoy` is a client of its admin port.
 
-    Raise httpx2.HTTPError when it does not answer.
+    Others get their turn between two pieces, however much there is. Raise httpx2.HTTPError when it
+    does not answer.
     """
-    answer = await envoy.get(COUNTERS_PATH, timeout=SECONDS)
-    return parse(answer.raise_for_status().text)
+    async with envoy.stream("GET", COUNTERS_PATH, timeout=SECONDS) as answer:
+        answer.raise_for_status()
+        rest = b""
+        async for piece in answer.aiter_bytes(PIECE):
+            *lines, rest = (rest + piece).split(b"\n")
+            yield parse(lines)
+            await asyncio.sleep(0)
+        yield parse([rest])

@@ -4,12 +4,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
 from httpx2 import AsyncClient, ConnectError, HTTPError
 
-from modelops.gateway.counters import Series, growth, read
+from modelops.gateway.counters import Counts, Series, growth, read
 
 SECONDS: Final = 1.0
 """Time between two readings, at least."""
@@ -40,38 +41,44 @@ class Meter:
             while True:
                 await asyncio.sleep(max(SECONDS, SHARE * took))
                 started = time.monotonic()
-                now = await _reading(envoy)
+                before = await self.catch_up(envoy, before)
                 took = time.monotonic() - started
-                if now is not None:
-                    self._tell(growth(before, now))
-                    before = now
+
+    async def catch_up(self, envoy: AsyncClient, before: Counts) -> Counts:
+        """Tell what was added, piece by piece; return what is known then.
+
+        What an answer that breaks off has told is not told again.
+        """
+        now: Counts = {}
+        try:
+            async with aclosing(read(envoy)) as pieces:
+                async for piece in pieces:
+                    self._tell(growth(before, piece))
+                    now |= piece
+        except HTTPError as error:
+            _complain(error)
+            return before | now
+        return now
 
     def _tell(self, added: Growth) -> None:
         for listener in self.listeners if added else ():
             listener(added)
 
 
-async def _beginning(envoy: AsyncClient) -> Growth:
+async def _beginning(envoy: AsyncClient) -> Counts:
     """Return what was counted until now: nothing only where there is no Envoy yet.
 
     One that is slow has counted already, and all that would be told as new.
     """
     while True:
         try:
-            return await read(envoy)
+            async with aclosing(read(envoy)) as pieces:
+                return {words: count async for piece in pieces for words, count in piece.items()}
         except ConnectError:
             return {}
         except HTTPError as error:
             _complain(error)
             await asyncio.sleep(SECONDS)
-
-
-async def _reading(envoy: AsyncClient) -> dict[Series, int] | None:
-    try:
-        return await read(envoy)
-    except HTTPError as error:
-        _complain(error)
-        return None
 
 
 def _complain(error: HTTPError) -> None:

@@ -25,6 +25,8 @@ class Engine:
     """One entry for each request whose caller went away."""
     gate: "asyncio.Queue[None]" = field(default_factory=asyncio.Queue)
     """A stream with `gated` sends an event for each release."""
+    extra: dict[str, str] = field(default_factory=dict)
+    """Headers of its whole answers."""
     loop: asyncio.AbstractEventLoop | None = None
 
     def release(self) -> None:
@@ -64,7 +66,7 @@ class Engine:
             assert request.transport
             request.transport.abort()
         told = {"path": request.path, "got": body, "port": self.port}
-        return web.json_response(told, status=body.get("status", 200))
+        return web.json_response(told, status=body.get("status", 200), headers=self.extra)
 
     async def _stream(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})

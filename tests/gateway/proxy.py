@@ -76,7 +76,7 @@ class Gateway:
         self.snapshot = replace(self.snapshot, **changes)
         folder = Path(self.front.folder)
         self._memo.turn()
-        needed = clusters(self.snapshot, self._memo)
+        needed = clusters(self.snapshot, self.front, self._memo)
         retired = self._retired.beside(needed, time.monotonic())
         before, files = published(folder), render(self.snapshot, self.front, retired, self._memo)
         publish(folder, files, before)

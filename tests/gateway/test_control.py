@@ -33,7 +33,7 @@ class Stage:
         cluster = Cluster(self.server, plurals(EVERY_KIND))
         self.store = KeyStore(cluster, SYSTEM)
         news = asyncio.Event()
-        view = View.of(cluster, SYSTEM, (), news)
+        view = View.of(cluster, SYSTEM, (), news.set)
         self.control = Control(view, Front(str(folder)), Metrics.create(), news)
 
     async def until(self, holds: Callable[[dict[str, str]], bool]) -> None:

@@ -37,7 +37,7 @@ async def one_life(api: WatchedApiServer, running: Gateway, *texts: str) -> str:
     key = await KeyStore(cluster, SYSTEM).add(
         KeyRecord(f"life-{len(texts)}", "acme", ("*",), now, now + 600)
     )
-    view = View.of(cluster, SYSTEM, (), news)
+    view = View.of(cluster, SYSTEM, (), news.set)
     control = asyncio.create_task(Control(view, running.front, Metrics.create(), news).run())
     await until_known(Path(running.front.folder), api, *texts)
     control.cancel()

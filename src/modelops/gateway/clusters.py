@@ -7,6 +7,7 @@ in flight stay on the old one until they end.
 
 from typing import Final
 
+from modelops.gateway import waking
 from modelops.gateway.affinity import bounded, policy, ring
 from modelops.gateway.snapshot import Endpoint, Model
 from modelops.gateway.typed import Json, typed
@@ -23,10 +24,11 @@ HTTP: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 """What says how a cluster speaks HTTP."""
 
 
-def cluster(model: Model, *, chained: bool = False) -> Json:
+def cluster(model: Model, activator: int, *, chained: bool = False) -> Json:
     """Return how a model's replicas are reached: by load or by key, sick ones not.
 
     Where another model stands in, none that is sick is tried: in a chain all may be left out.
+    ``activator`` is the port of what stands in for the replicas of a model at zero.
     """
     http = {
         "explicit_http_config": {"http_protocol_options": {}},
@@ -36,7 +38,7 @@ def cluster(model: Model, *, chained: bool = False) -> Json:
         "envoy.config.cluster.v3.Cluster",
         name=model.cluster,
         type="STATIC",
-        load_assignment=_assignment(model),
+        load_assignment=_assignment(model, activator),
         lb_policy=policy(model),
         **ring(model),
         connect_timeout=f"{CONNECT_SECONDS}s",
@@ -46,18 +48,29 @@ def cluster(model: Model, *, chained: bool = False) -> Json:
             **bounded(model),
         },
         circuit_breakers=no_limits(),
-        outlier_detection={
-            "consecutive_gateway_failure": 3,
-            "enforcing_consecutive_gateway_failure": 100,
-            "enforcing_consecutive_5xx": 0,
-            "enforcing_success_rate": 0,
-            "interval": "1s",
-            "base_ejection_time": "5s",
-            "max_ejection_percent": 100 if chained else 50,
-            "max_ejection_time": f"{LONGEST_EJECTION_SECONDS}s",
-        },
+        **_watched(model, 100 if chained else 50),
         typed_extension_protocol_options={HTTP: typed(HTTP, **http)},
     )
+
+
+def _watched(model: Model, percent: int) -> Json:
+    """Return how sick replicas are found, of which so many may be left out.
+
+    Where only the activator is it is not judged: its refusals are no sickness.
+    """
+    if model.may_rest and not model.endpoints:
+        return {}
+    limits = {
+        "consecutive_gateway_failure": 3,
+        "enforcing_consecutive_gateway_failure": 100,
+        "enforcing_consecutive_5xx": 0,
+        "enforcing_success_rate": 0,
+        "interval": "1s",
+        "base_ejection_time": "5s",
+        "max_ejection_percent": percent,
+        "max_ejection_time": f"{LONGEST_EJECTION_SECONDS}s",
+    }
+    return {"outlier_detection": limits}
 
 
 def no_limits() -> Json:
@@ -66,9 +79,9 @@ def no_limits() -> Json:
     return {"thresholds": [dict.fromkeys(kinds, MOST)]}
 
 
-def _assignment(model: Model) -> Json:
+def _assignment(model: Model, activator: int) -> Json:
     found = [_endpoint(endpoint) for endpoint in sorted(model.endpoints)]
-    return {"cluster_name": model.cluster, "endpoints": [{"lb_endpoints": found}]}
+    return {"cluster_name": model.cluster, **waking.places(model, found, activator)}
 
 
 def _endpoint(endpoint: Endpoint) -> Json:

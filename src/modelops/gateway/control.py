@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,11 +53,10 @@ class View:
 
     @classmethod
     def of(
-        cls, cluster: Cluster, system: str, namespaces: Sequence[str], news: asyncio.Event
+        cls, cluster: Cluster, system: str, namespaces: Sequence[str], follow: Callable[[], None]
     ) -> "View":
-        """Return copies that are still empty; `news` is set whenever one changes."""
+        """Return copies that are still empty; `follow` is called whenever one changes."""
         places = tuple(namespaces) or (None,)
-        follow = news.set
         return cls(
             models=[
                 Reflector(cluster, API_VERSION, kind, place, {}, observed.model, follow)
@@ -111,6 +110,11 @@ class View:
         )
         return observed.snapshot(found, now)
 
+    def now(self, clusters: Collection[str]) -> Mapping[str, Model]:
+        """Return how some models are now, by cluster; those that are not known are left out."""
+        wanted = (model for model in _all(self.models) if model.cluster in clusters)
+        return {m.cluster: m for m in observed.with_replicas(wanted, _all(self.slices))}
+
 
 def _all(reflectors: Iterable[Reflector[Kept]]) -> tuple[Kept, ...]:
     return tuple(one for reflector in reflectors for one in reflector.objects.values())
@@ -159,7 +163,8 @@ class Control:
         try:
             before = published(folder) if self._files is None else self._files
             self._memo.turn()
-            retired = self._retired.beside(clusters(snapshot, self._memo), started)
+            needed = clusters(snapshot, self.front, self._memo)
+            retired = self._retired.beside(needed, started)
             files = render(snapshot, self.front, retired, self._memo)
             written = publish(folder, files, before)
         except OSError as error:

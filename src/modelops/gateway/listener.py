@@ -14,6 +14,7 @@ from modelops.gateway.routes import MODEL, ROUTES
 from modelops.gateway.snapshot import Front, Tls
 from modelops.gateway.tracing import tracing
 from modelops.gateway.typed import FILTERS, PREFIX, Json, extension, file_source, typed
+from modelops.gateway.waking import CHAINED
 
 MANAGER: Final = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 CERTIFICATE: Final = "certificate"
@@ -108,14 +109,15 @@ def _hygiene() -> Json:
         "path_with_escaped_slashes_action": "UNESCAPE_AND_FORWARD",
         "strip_any_host_port": True,
         "server_header_transformation": "PASS_THROUGH",
-        "early_header_mutation_extensions": [_foreign_mark()],
+        "early_header_mutation_extensions": [_foreign_marks()],
     }
 
 
-def _foreign_mark() -> Json:
-    """Return what takes a mark away that a caller sent: it is for filters to set."""
+def _foreign_marks() -> Json:
+    """Return what takes marks away that a caller sent: they are for filters and routes to set."""
     kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    return extension("marks", kind, mutations=[{"remove": MARK}])
+    ours = (MARK, CHAINED)
+    return extension("marks", kind, mutations=[{"remove": mark} for mark in ours])
 
 
 def _filters(front: Front) -> list[Json]:

@@ -16,6 +16,8 @@ from pydantic import ValidationError
 
 from modelops.api.group import EVERY_KIND
 from modelops.cluster import RECURSION_LIMIT, ApiServer, Cluster, plurals
+from modelops.gateway.activator.service import Activator
+from modelops.gateway.activator.waker import Waker
 from modelops.gateway.control import Control, View
 from modelops.gateway.counters import SECONDS
 from modelops.gateway.demand.demand import Demand
@@ -44,33 +46,68 @@ async def run(settings: Settings) -> None:
     server = await ApiServer.connect()
     cluster = Cluster(server, plurals(EVERY_KIND), metrics.count_call)
     news = asyncio.Event()
-    view = View.of(cluster, settings.system_namespace, settings.namespaces, news)
+    activator, view = activated(settings, cluster, metrics, news.set)
     limiter = _limiter(settings, metrics, admin)
     limiter.changed = news.set
     trust = _trust(settings, server, metrics, news.set)
     siblings = _siblings(settings, cluster)
-    local, peers = Local(admin, queued=limiter.gates.queued), Peers(siblings.endpoints)
+    local = Local(admin, held=lambda: activator.held, queued=limiter.gates.queued)
+    peers = Peers(siblings.endpoints)
     demand = Demand(local, peers, settings.bind_address)
+    activator.listeners.append(demand.hurry)
     metrics.registry.register(Figures(demand.book))
     control = Control(
         view, settings.front, metrics, news, (limiter.follow, demand.follow),
         lambda: limiter.contended, lambda: trust.keys,
     )  # fmt: skip
     meter = Meter(admin, (metrics.count_usage, semantic.add, limiter.spend))
-    answering = limiter.run(settings.limiter_port)
-    deciding = demand.run(settings.scaler_port, settings.demand_port, siblings.changed)
     works = (
-        trusting(trust, control), meter.run(), answering, siblings.run(), deciding,
+        trusting(trust, control),
+        meter.run(),
+        limiter.run(settings.limiter_port),
+        activator.run(settings.activator_port),
+        siblings.run(),
+        demand.run(settings.scaler_port, settings.demand_port, siblings.changed),
         *_exports(settings, metrics),
-    )  # fmt: skip
+    )
     working = asyncio.create_task(_together(*works))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
+    leaving = partial(_leave, activator, settings.settle_seconds, working)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leaving)
     try:
         await working
     except asyncio.CancelledError:
         logging.getLogger(__name__).info("stopped; Envoy goes on with what it has")
     finally:
         await server.close()
+
+
+def activated(
+    settings: Settings, cluster: Cluster, metrics: Metrics, changed: Callable[[], None]
+) -> tuple[Activator, View]:
+    """Return the activator and the copies of the cluster's objects that it looks at."""
+
+    def follow() -> None:
+        changed()
+        activator.look()
+
+    view = View.of(cluster, settings.system_namespace, settings.namespaces, follow)
+    waker = Waker(cluster, metrics.count_wake)
+    activator = Activator(
+        settings.bounds, view.now, lambda: view.complete, waker, metrics.observe_held
+    )
+    activator.listeners.append(lambda: metrics.tell_held(activator.held))
+    return activator, view
+
+
+def _leave(activator: Activator, settle: float, working: "asyncio.Task[None]") -> None:
+    """End when nobody needs the activator any more: Envoy still takes requests for a while."""
+
+    async def leave() -> None:
+        await activator.empty(settle)
+        working.cancel()
+
+    leaving = asyncio.create_task(leave())
+    working.add_done_callback(lambda _: leaving.cancel())
 
 
 async def trusting(trust: Trust, control: Control) -> None:

@@ -36,11 +36,15 @@ class Metrics:
     questions: Counter
     issuer_keys: Gauge
     issuer_read: Gauge
+    held: Gauge
+    held_seconds: Histogram
+    wakes: Counter
 
     @classmethod
     def create(cls) -> "Metrics":
         """Return fresh metrics, all at zero."""
         registry = CollectorRegistry()
+        held, held_seconds, wakes = _of_waking(registry)
         return cls(
             registry,
             Gauge("modelops_gateway_models", "Models that have a route.", registry=registry),
@@ -66,11 +70,26 @@ class Metrics:
             *_of_tenants(registry),
             *_of_limits(registry),
             *_of_issuers(registry),
+            held=held,
+            held_seconds=held_seconds,
+            wakes=wakes,
         )
 
     def count_call(self, verb: str, resource: str, code: int) -> None:
         """Count one request to the API server."""
         self.api_calls.labels(verb, resource, code).inc()
+
+    def tell_held(self, held: Mapping[str, int]) -> None:
+        """Tell how many requests are held for models at zero."""
+        self.held.set(sum(held.values()))
+
+    def observe_held(self, outcome: str, seconds: float) -> None:
+        """Count a request that was at the activator."""
+        self.held_seconds.labels(outcome).observe(seconds)
+
+    def count_wake(self, outcome: str) -> None:
+        """Count one ask for a first replica."""
+        self.wakes.labels(outcome).inc()
 
     def count_usage(self, added: Mapping[Series, int]) -> None:
         """Count what tenants have used since the last time."""
@@ -123,6 +142,30 @@ def _of_issuers(registry: CollectorRegistry) -> tuple[Gauge, Gauge]:
             "modelops_gateway_issuer_read_timestamp_seconds",
             "When its public keys were last read.",
             ["issuer"],
+            registry=registry,
+        ),
+    )
+
+
+def _of_waking(registry: CollectorRegistry) -> tuple[Gauge, Histogram, Counter]:
+    """Return what waits for models at zero, for how long, and how often models are woken."""
+    return (
+        Gauge(
+            "modelops_gateway_held_requests",
+            "Requests that wait for a model at zero.",
+            registry=registry,
+        ),
+        Histogram(
+            "modelops_gateway_held_seconds",
+            "How long requests were held, by what became of them.",
+            ["outcome"],
+            buckets=(0.1, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640),
+            registry=registry,
+        ),
+        Counter(
+            "modelops_gateway_wakes",
+            "Asks for a model's first replica: accepted, needless, failed.",
+            ["outcome"],
             registry=registry,
         ),
     )

@@ -7,11 +7,21 @@ from datetime import datetime
 from typing import Any, Final
 
 from modelops.api.base import GROUP
+from modelops.api.conditions import STALLED, find
 from modelops.api.parts import SESSION_HEADER
 from modelops.gateway import capacity
 from modelops.gateway.demand import wish as wished
 from modelops.gateway.keys import KeyRecord, verifying
-from modelops.gateway.snapshot import Endpoint, Model, Offer, Route, Snapshot, Target, Tenant
+from modelops.gateway.snapshot import (
+    Endpoint,
+    Model,
+    Offer,
+    Route,
+    Scale,
+    Snapshot,
+    Target,
+    Tenant,
+)
 from modelops.sync.holders import holders
 
 PART_LABEL: Final = f"{GROUP}/gateway"
@@ -77,7 +87,25 @@ def model(manifest: Mapping[str, Any]) -> Model:
         capacity=room,
         policy=wished.policy(scaling, room),
         asked=scaling.get("replicas", (manifest.get("status") or {}).get("replicas")),
+        kind=manifest["kind"],
+        scale=_scale(scaling),
+        trouble=_trouble(manifest),
     )
+
+
+def _scale(scaling: Mapping[str, Any]) -> Scale:
+    minimum, asked = scaling.get("minReplicas", 1), scaling.get("replicas")
+    most = scaling.get("maxReplicas")
+    maximum = max(1, minimum) if most is None else most
+    paused = scaling.get("state") == "Paused"
+    return Scale(min(minimum, maximum), maximum, asked, paused)
+
+
+def _trouble(manifest: Mapping[str, Any]) -> str:
+    """Return why a model cannot start; what was found out about an earlier spec does not count."""
+    stalled = find(manifest, STALLED) or {}
+    current = stalled.get("observedGeneration") == manifest["metadata"].get("generation")
+    return str(stalled["reason"]) if current and stalled["status"] == "True" else ""
 
 
 def wish(manifest: Mapping[str, Any]) -> Wish:
@@ -187,7 +215,7 @@ def snapshot(found: Found, now: datetime) -> Snapshot:
     records = [s.record for s in found.standings if s.record]
     gone = {r.id for r in records if r.expired(now)}
     public = sorted((key for key in found.signing if key), key=lambda key: str(key.get("kid")))
-    models = _with_replicas(found.models, found.slices)
+    models = with_replicas(found.models, found.slices)
     offers: list[Offer] = [*models, *_resolved(found.wishes, models)]
     held = holders(offers).values()
     routes = (one for one in held if isinstance(one, Route))
@@ -216,7 +244,8 @@ def _resolved(wishes: Iterable[Wish], models: Iterable[Model]) -> Iterator[Route
         )
 
 
-def _with_replicas(models: Iterable[Model], slices: Iterable[Slice]) -> tuple[Model, ...]:
+def with_replicas(models: Iterable[Model], slices: Iterable[Slice]) -> tuple[Model, ...]:
+    """Return the models with the replicas that answer for them, by their clusters' names."""
     places: dict[tuple[str, str], set[Endpoint]] = {}
     for one in slices:
         places.setdefault((one.namespace, one.service), set()).update(one.endpoints)

@@ -37,7 +37,7 @@ def render(
     configurations that stay for a while; ``memo`` spares what was made before.
     """
     known = memo or Memo()
-    found = {**retired, **clusters(snapshot, known)}
+    found = {**retired, **clusters(snapshot, front, known)}
     contents = {
         "clusters.json": discovery(found[name] for name in sorted(found)),
         "verifier.json": _filter("verifier", access.verifier(snapshot, front)),
@@ -50,12 +50,13 @@ def render(
     return {name: _text(content) for name, content in contents.items()}
 
 
-def clusters(snapshot: Snapshot, memo: Memo) -> dict[str, Fragment]:
+def clusters(snapshot: Snapshot, front: Front, memo: Memo) -> dict[str, Fragment]:
     """Return all clusters that a snapshot needs, by name."""
     routed = (model for route in snapshot.routes for model in route.models)
     models = {model.cluster: model for model in (*snapshot.models, *routed)}
     chained = {m.cluster for route in snapshot.routes if route.fallback for m in route.models}
-    alone = {n: memo.text(cluster, m, chained=n in chained) for n, m in models.items()}
+    port = front.activator_port
+    alone = {n: memo.text(cluster, m, port, chained=n in chained) for n, m in models.items()}
     grouped = dict(chain for route in snapshot.routes for chain in chains(route))
     return alone | {n: memo.text(composite, n, members) for n, members in grouped.items()}
 

@@ -4,11 +4,11 @@ import json
 import re
 from collections.abc import Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeGuard
 
 from orjson import Fragment
 
-from modelops.gateway import affinity, answers, contention, multipart, openapi
+from modelops.gateway import affinity, answers, contention, multipart, openapi, waking
 from modelops.gateway.access import CLAIMS, MARK
 from modelops.gateway.answers import BODY, Refusal, direct
 from modelops.gateway.grants import covering
@@ -149,9 +149,11 @@ def _answered(offer: Offer) -> Json:
     leads, models = _destination(offer)
     if leads is None:
         return direct(answers.NO_REPLICA)
-    action = {**leads, "timeout": "0s", "retry_policy": _retries(offer), **affinity.hashed(*models)}
+    retries = {"timeout": "0s", "retry_policy": _retries(offer, models)}
+    action = {**leads, **retries, **affinity.hashed(*models), **waking.named(*models)}
     gate = contention.gated() if offer.gated else {}
-    return {"route": action, **affinity.asked(*models), **gate}
+    told = waking.chained(*models) if _goes_on(offer) else {}
+    return {"route": action, **affinity.asked(*models), **gate, **told}
 
 
 def _destination(offer: Offer) -> tuple[Json | None, tuple[Model, ...]]:
@@ -161,9 +163,15 @@ def _destination(offer: Offer) -> tuple[Json | None, tuple[Model, ...]]:
     return destination(offer), offer.models
 
 
-def _retries(offer: Offer) -> Json:
-    if isinstance(offer, Route) and offer.fallback:
-        return RETRIES | {"num_retries": attempts(offer) - 1}
+def _goes_on(offer: Offer) -> TypeGuard[Route]:
+    return isinstance(offer, Route) and bool(offer.fallback)
+
+
+def _retries(offer: Offer, models: Sequence[Model]) -> Json:
+    if _goes_on(offer):
+        return waking.next_one(RETRIES | {"num_retries": attempts(offer) - 1})
+    if all(model.may_rest and not model.endpoints for model in models):
+        return waking.patient(RETRIES)
     return RETRIES
 
 
@@ -248,5 +256,6 @@ def _described(offer: Offer) -> str:
         "object": "model",
         "created": offer.created,
         "owned_by": offer.namespace,
+        "status": offer.state,
     }
     return json.dumps(described)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from pydantic.alias_generators import to_camel
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from modelops.gateway.activator.places import Bounds
 from modelops.gateway.grants import GRANT
 from modelops.gateway.limiter.address import Address
 from modelops.gateway.oidc import is_safe
@@ -109,6 +110,19 @@ class Settings(BaseSettings):
     redis_folder: str = Field(
         "", description="Where Redis' password and certificates are mounted; empty: nowhere."
     )
+    activator_port: Port = 9907
+    held_per_model: int = Field(
+        1000, ge=0, description="Requests that wait at most for one model at zero to start."
+    )
+    held_in_all: int = Field(2000, ge=0, description="Requests that wait so at most in all.")
+    held_bytes: int = Field(67_108_864, ge=0, description="What those may hold in all; bytes.")
+    held_seconds: float = Field(600, gt=0, description="How long one waits at most.")
+    heartbeat_seconds: float = Field(
+        10, gt=0, description="Who waits for a stream is told so every so many seconds."
+    )
+    settle_seconds: float = Field(
+        0, ge=0, description="How long requests still come after this process is told to go."
+    )
     redis_url: str = Field(
         "", description="Where requests are counted for all replicas; empty: each by itself."
     )
@@ -159,6 +173,7 @@ class Settings(BaseSettings):
             admin_port=self.admin_port,
             metrics_port=self.envoy_metrics_port,
             limiter_port=self.limiter_port,
+            activator_port=self.activator_port,
             open_on_failure=self.on_failure == "Open",
             largest_body=self.largest_body,
             tenant_limit=self.tenant_limit,
@@ -166,6 +181,17 @@ class Settings(BaseSettings):
             issuers=tuple(each.trusted for each in self.oidc),
             tls=Tls(self.tls_folder) if self.tls_folder else None,
             collector=self._collector,
+        )
+
+    @property
+    def bounds(self) -> Bounds:
+        """What is held for models at zero."""
+        return Bounds(
+            self.held_per_model,
+            self.held_in_all,
+            self.held_bytes,
+            self.held_seconds,
+            self.heartbeat_seconds,
         )
 
     @property

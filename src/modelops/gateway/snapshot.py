@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from modelops.api.grants import granted
 from modelops.scaling.policy import Policy
@@ -17,6 +17,21 @@ class Endpoint:
 
     address: str
     port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How many replicas a model may have, and is asked to have: None where nobody has asked."""
+
+    minimum: int = 1
+    maximum: int = 1
+    asked: int | None = None
+    paused: bool = False
+    """Whether the number stays as it is, whatever is asked for."""
+
+
+State = Literal["ready", "starting", "idle", "stalled", "off"]
+"""What callers are told of a model: idle ones start when they are asked something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +55,33 @@ class Model:
     policy: Policy | None = None
     """How it scales; None where there is nothing to decide."""
     asked: int | None = None
-    """How many replicas are asked for; None where nobody has asked."""
+    """How many replicas are asked for, or are there as long as nobody has asked."""
+    kind: str = "TextModel"
+    scale: Scale = Scale()
+    trouble: str = ""
+    """The reason for which it cannot start until somebody helps; empty while there is none."""
 
     @property
     def cluster(self) -> str:
         """The name that Envoy's configuration and metrics use."""
         return f"{self.namespace}.{self.name}"
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether it may have no replica for want of requests, or for being turned off."""
+        return self.scale.minimum == 0 or self.scale.maximum == 0
+
+    @property
+    def state(self) -> State:
+        """What callers are told of it."""
+        if self.endpoints:
+            return "ready"
+        if self.scale.maximum == 0:
+            return "off"
+        if self.trouble:
+            return "stalled"
+        wanted = self.scale.minimum or self.scale.asked
+        return "starting" if wanted else "idle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +118,12 @@ class Route:
     def models(self) -> tuple[Model, ...]:
         """Every model that may answer."""
         return (*(target.model for target in self.targets), *self.fallback)
+
+    @property
+    def state(self) -> State:
+        """What callers are told of it: the best that one of its models is."""
+        states = {model.state for model in self.models}
+        return next((state for state in get_args(State) if state in states), "off")
 
 
 Offer = Model | Route
@@ -223,6 +265,7 @@ class Front:
     admin_port: int = 9901
     metrics_port: int = 9902
     limiter_port: int = 9904
+    activator_port: int = 9907
     open_on_failure: bool = True
     issuer: str = ISSUER
     largest_body: int = 32 * 1024 * 1024

@@ -27,6 +27,7 @@ class Engine:
     """A stream with `gated` sends an event for each release."""
     extra: dict[str, str] = field(default_factory=dict)
     """Headers of its whole answers."""
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
     loop: asyncio.AbstractEventLoop | None = None
 
     def release(self) -> None:
@@ -38,6 +39,11 @@ class Engine:
         """Forget releases that nobody has taken."""
         while not self.gate.empty():
             self.gate.get_nowait()
+
+    def kill(self) -> None:
+        """Go away as a process does that is killed."""
+        assert self.loop
+        self.loop.call_soon_threadsafe(self.stop.set)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Echo the body, or give the `answer` that it holds.
@@ -116,19 +122,18 @@ def pieces(text: bytes, cuts: list[int]) -> list[bytes]:
 def engine(port: int = 0) -> Iterator[Engine]:
     """Run a fake engine on loopback, on a free port unless one is given."""
     fake, started = Engine(port), threading.Event()
-    stop = asyncio.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(_serve(fake, started, stop)))
+    thread = threading.Thread(target=lambda: asyncio.run(_serve(fake, started)))
     thread.start()
     try:
         assert started.wait(10)
         yield fake
     finally:
-        assert fake.loop
-        fake.loop.call_soon_threadsafe(stop.set)
+        if thread.is_alive():
+            fake.kill()
         thread.join(10)
 
 
-async def _serve(fake: Engine, started: threading.Event, stop: asyncio.Event) -> None:
+async def _serve(fake: Engine, started: threading.Event) -> None:
     app = web.Application(client_max_size=2**30)
     app.add_routes([web.route("*", "/{path:.*}", fake.answer)])
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
@@ -136,5 +141,5 @@ async def _serve(fake: Engine, started: threading.Event, stop: asyncio.Event) ->
     await web.TCPSite(runner, "127.0.0.1", fake.port).start()
     fake.port, fake.loop = runner.addresses[0][1], asyncio.get_running_loop()
     started.set()
-    await stop.wait()
+    await fake.stop.wait()
     await runner.cleanup()

@@ -17,18 +17,20 @@ from gateway.proxy import binary
 from modelops.gateway.files import publish, published
 from modelops.gateway.memo import Memo, dumps
 from modelops.gateway.render import BOOTSTRAP, render
-from modelops.gateway.snapshot import Contended, Front, Route, Snapshot, Target, Tenant, Tls
+from modelops.gateway.snapshot import Contended, Front, Route, Scale, Snapshot, Target, Tenant, Tls
 
 GOLDEN = Path(__file__).parent / "golden"
 FRONT = Front("/config", memory=2**30, tenant_limit=6000)
 PUBLIC = {"kty": "EC", "crv": "P-256", "kid": "one", "x": "eA", "y": "eQ", "alg": "ES256"}
 CHAT = model("chat", 8000, 8001)
 STICKY = model("sticky", 8002, session_header="x-session-id")
+ASLEEP = model("asleep", scale=Scale(0, 2, 0))
 SNAPSHOT = Snapshot(
-    models=(CHAT, model("Qwen/Qwen3-8B"), STICKY),
+    models=(CHAT, model("Qwen/Qwen3-8B"), STICKY, ASLEEP),
     routes=(
         Route("best", "team", "best", 1, (Target(CHAT),)),
         Route("group", "team", "group", 1, (Target(CHAT, 9), Target(STICKY, 1)), (CHAT,)),
+        Route("lazy", "team", "lazy", 1, (Target(ASLEEP),), (CHAT,)),
     ),
     tenants=(
         Tenant("acme", models=("chat", "g*"), requests_per_minute=60),
@@ -153,10 +155,13 @@ def test_only_what_changed_is_written(tmp_path: Path) -> None:
     """A replica that moves costs one file, a revocation another; a file that goes leaves none."""
     before = render(SNAPSHOT, FRONT)
     assert publish(tmp_path, before, {}) == before.keys()
-    moved = render(replace(SNAPSHOT, models=(CHAT, model("Qwen/Qwen3-8B", 9), STICKY)), FRONT)
-    assert publish(tmp_path, moved, published(tmp_path)) == {"clusters.json"}
-    revoked = render(replace(SNAPSHOT, revoked=frozenset()), FRONT)
-    assert publish(tmp_path, revoked, published(tmp_path)) == {"clusters.json", "revocation.json"}
+    first, moved = (
+        replace(SNAPSHOT, models=(CHAT, model("Qwen/Qwen3-8B", port), STICKY)) for port in (7, 9)
+    )
+    publish(tmp_path, render(first, FRONT), published(tmp_path))
+    assert publish(tmp_path, render(moved, FRONT), published(tmp_path)) == {"clusters.json"}
+    revoked = render(replace(moved, revoked=frozenset()), FRONT)
+    assert publish(tmp_path, revoked, published(tmp_path)) == {"revocation.json"}
     publish(tmp_path, {"other.json": ""}, published(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["other.json"]
 

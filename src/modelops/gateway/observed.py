@@ -105,7 +105,7 @@ def _trouble(manifest: Mapping[str, Any]) -> str:
     """Return why a model cannot start; what was found out about an earlier spec does not count."""
     stalled = find(manifest, STALLED) or {}
     current = stalled.get("observedGeneration") == manifest["metadata"].get("generation")
-    return str(stalled["reason"]) if current and stalled["status"] == "True" else ""
+    return str(stalled["reason"]) if current and stalled.get("status") == "True" else ""
 
 
 def wish(manifest: Mapping[str, Any]) -> Wish:

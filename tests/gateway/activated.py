@@ -63,7 +63,7 @@ class Pod:
         await self.replicas(name, *ports)
         await self.until(lambda: f'"team.{name}"' in published(self.folder).get("routes.json", ""))
         while (await self.client.get(f"/v1/models/{name}")).status_code != 200:
-            await asyncio.sleep(0.01)
+            await self.server.tell()
 
     async def replicas(self, name: str, *ports: int) -> None:
         """Have these replicas be ready."""
@@ -159,7 +159,7 @@ def play(folder: Path, story: Callable[[Pod], Any], **settings: Any) -> None:
     """Run a story of one gateway."""
 
     async def run() -> None:
-        async with asyncio.timeout(60), pod(folder, **settings) as running:
+        async with asyncio.timeout(30), pod(folder, **settings) as running:
             await story(running)
 
     asyncio.run(run())

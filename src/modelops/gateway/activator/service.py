@@ -19,6 +19,8 @@ from modelops.gateway.loopback import LOOPBACK
 from modelops.gateway.snapshot import Model
 
 BACKLOG: Final = 4096
+LAST_SECONDS: Final = 0.1
+"""How long what is open gets when the process ends; zero would be for ever."""
 
 Sight = Callable[[Collection[str]], Mapping[str, Model]]
 """Returns how some models are now, by cluster; those that are not known are left out."""
@@ -77,7 +79,7 @@ class Activator:
             app = web.Application(client_max_size=0)
             app.router.add_route("*", "/{path:.*}", partial(self._answer, passage))
             runner = web.AppRunner(
-                app, handler_cancellation=True, access_log=None, shutdown_timeout=0
+                app, handler_cancellation=True, access_log=None, shutdown_timeout=LAST_SECONDS
             )
             await runner.setup()
             try:

@@ -231,13 +231,17 @@ def granted(role: Manifest) -> set[tuple[str, str, str]]:
     }
 
 
-def test_it_may_read_what_it_follows_and_nothing_else(helm: Helm) -> None:
-    """Models, routes and EndpointSlices; in its own namespace tenants, ConfigMaps and its pods."""
+def test_it_may_read_what_it_follows_and_wake_models(helm: Helm) -> None:
+    """Models, routes and EndpointSlices; in its own namespace tenants, ConfigMaps and its pods.
+
+    Of models it may write how many replicas are asked for, and nothing else.
+    """
     objects = helm.objects()
     kinds = {("modelops.dev", plural) for plural in (*SERVING, "modelroutes")}
     followed = kinds | {("discovery.k8s.io", "endpointslices")}
     both = {(*resource, verb) for resource in followed for verb in ("list", "watch")}
-    assert granted(one(objects, "ClusterRole", NAME)) == both
+    wakes = {("modelops.dev", f"{plural}/scale", "patch") for plural in SERVING}
+    assert granted(one(objects, "ClusterRole", NAME)) == both | wakes
     keys = one(objects, "Role", f"{NAME}-keys")
     own = (
         ("", "configmaps"),
@@ -248,9 +252,10 @@ def test_it_may_read_what_it_follows_and_nothing_else(helm: Helm) -> None:
     assert keys["metadata"]["namespace"] == NAMESPACE
 
 
-def test_the_control_process_only_follows() -> None:
-    """What runs in the pod calls no verb but `survey` and `watch`: those that its roles allow."""
-    gateway = tuple(f"gateway/{name}" for name in ("control", "main", "observed", "files"))
+def test_the_control_process_follows_and_wakes() -> None:
+    """What runs in the pod calls the verbs that its roles allow: one writes, to wake models."""
+    names = ("control", "main", "observed", "files", "activator/service", "activator/waker")
+    gateway = tuple(f"gateway/{name}" for name in names)
     pod_modules = ("reflector", *gateway)
     folder = ROOT / "src" / "modelops"
     calls = {
@@ -261,7 +266,7 @@ def test_the_control_process_only_follows() -> None:
         and isinstance(node.func, ast.Attribute)
         and ast.unparse(node.func.value).endswith("cluster")
     }
-    assert calls == {"survey", "watch"}
+    assert calls == {"survey", "watch", "scale"}
 
 
 @pytest.mark.parametrize("namespace", ["a", "b"])

@@ -23,6 +23,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- define "modelops.gateway.envoyMetricsPort" -}}9902{{- end }}
 {{- define "modelops.gateway.metricsPort" -}}9903{{- end }}
 {{- define "modelops.gateway.limiterPort" -}}9904{{- end }}
+{{- define "modelops.gateway.activatorPort" -}}9907{{- end }}
 {{- define "modelops.gateway.scalerPort" -}}9905{{- end }}
 {{- define "modelops.gateway.demandPort" -}}9906{{- end }}
 {{/* The headless Service by which the gateway's pods find each other. */}}
@@ -62,6 +63,22 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   valueFrom:
     fieldRef:
       fieldPath: status.podIP
+- name: MODELOPS_GATEWAY_ACTIVATOR_PORT
+  value: {{ include "modelops.gateway.activatorPort" . | quote }}
+{{- with .Values.gateway.activator }}
+- name: MODELOPS_GATEWAY_HELD_PER_MODEL
+  value: {{ .perModel | int64 | quote }}
+- name: MODELOPS_GATEWAY_HELD_IN_ALL
+  value: {{ .total | int64 | quote }}
+- name: MODELOPS_GATEWAY_HELD_BYTES
+  value: {{ .bytes | int64 | quote }}
+- name: MODELOPS_GATEWAY_HELD_SECONDS
+  value: {{ .holdSeconds | int64 | quote }}
+- name: MODELOPS_GATEWAY_HEARTBEAT_SECONDS
+  value: {{ .heartbeatSeconds | int64 | quote }}
+{{- end }}
+- name: MODELOPS_GATEWAY_SETTLE_SECONDS
+  value: {{ include "modelops.gateway.settleSeconds" . | quote }}
 - name: MODELOPS_GATEWAY_REQUESTS_PER_REPLICA
   value: {{ .Values.gateway.limits.requestsPerReplica | int64 | quote }}
 - name: MODELOPS_GATEWAY_ON_FAILURE
@@ -98,11 +115,19 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   value: {{ .Values.gateway.logLevel | quote }}
 {{- end }}
 
-{{/* What the gateway reads in the namespaces that it serves; nothing more. */}}
+{{/* What the gateway reads in the namespaces that it serves; it writes how many replicas it asks for. */}}
 {{- define "modelops.gateway.rules" -}}
+{{- $plurals := include "modelops.plurals.serving" . | fromJsonArray -}}
 - apiGroups: [modelops.dev]
-  resources: {{ append (include "modelops.plurals.serving" . | fromJsonArray) "modelroutes" | toJson }}
+  resources: {{ append $plurals "modelroutes" | toJson }}
   verbs: [list, watch]
+# To wake models at zero.
+- apiGroups: [modelops.dev]
+  resources:
+    {{- range $plurals }}
+    - {{ . }}/scale
+    {{- end }}
+  verbs: [patch]
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [list, watch]

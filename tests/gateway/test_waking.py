@@ -1,6 +1,5 @@
 """What a real Envoy does with requests of models that may be at zero: who gets them, and when."""
 
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -12,8 +11,7 @@ from gateway.conftest import model
 from gateway.engine import Engine, engine
 from gateway.proxy import Gateway, free_ports, gateway, until
 from modelops.gateway.snapshot import Model, Route, Scale, Target
-from modelops.gateway.streams import TRUE
-from modelops.gateway.waking import CHAINED, REFUSED, STREAMED
+from modelops.gateway.waking import CHAINED, REFUSED
 
 PATH = "/v1/chat/completions"
 RESTS = Scale(minimum=0, asked=0)
@@ -64,20 +62,16 @@ def ask(client: httpx.Client, name: str, **body: Any) -> httpx.Response:
 def test_it_is_reached_at_zero_and_told_for_which_model(
     door: Gateway, last: Engine, session_header: str | None
 ) -> None:
-    """The model, and whether a stream is wanted, are told by Envoy; a caller's words are not."""
-    lies = {"Host": "other.model", STREAMED: "true", CHAINED: "1"}
+    """The model is told by Envoy, and whether another stands in; a caller's words are not."""
+    lies = {"Host": "other.model", CHAINED: "1"}
     with serve(door, rests("sleepy", session_header=session_header)) as client:
         plain = client.post(PATH, json={"model": "sleepy"}, headers=lies)
         assert plain.status_code == 200
         _, _, headers = last.requests[-1]
         told = {name.lower(): value for name, value in headers.items()}
         assert told["host"] == "team.sleepy"
-        assert STREAMED not in told
         assert CHAINED not in told
         assert int(told["content-length"]) > 0
-        ask(client, "sleepy", stream=True)
-        told = {name.lower(): value for name, value in last.requests[-1][2].items()}
-        assert re.fullmatch(TRUE, told[STREAMED])
 
 
 def test_it_is_off_the_path_as_long_as_one_replica_is_well(

@@ -124,6 +124,14 @@ NO_REPLICA: Final = Refusal(
     "model_unavailable",
     RETRY_SECONDS,
 )
+MODEL_STARTING: Final = Refusal(
+    503, "The model is starting. Try again soon.", SERVER, "model_starting", RETRY_SECONDS
+)
+"""The activator words this one and the next three: it knows the model."""
+
+MODEL_STUCK: Final = Refusal(503, "The model cannot start.", SERVER, "model_cannot_start", 60)
+MODEL_PAUSED: Final = Refusal(503, "The model rests.", SERVER, "model_paused", 60)
+MODEL_OFF: Final = Refusal(503, "The model is turned off.", SERVER, "model_off")
 OVERLOADED: Final = Refusal(
     503,
     "The gateway has no memory left for further requests. Try again soon.",

@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final
+from typing import Final, get_args
 
 from modelops.gateway import answers, multipart
 from modelops.gateway.answers import Refusal
+from modelops.gateway.snapshot import State
 from modelops.gateway.typed import Json
 
 PATH: Final = "/openapi.json"
@@ -214,6 +215,10 @@ def _model() -> Json:
         "object": {"const": "model"},
         "created": {"type": "integer", "description": "Seconds since the epoch."},
         "owned_by": {"type": "string", "description": "The namespace."},
+        "status": {
+            "enum": list(get_args(State)),
+            "description": "Whether it answers now; an `idle` one starts when it is asked.",
+        },
     }
     return {"type": "object", "required": list(fields), "properties": fields}
 

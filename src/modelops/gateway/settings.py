@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         10, gt=0, description="Who waits for a stream is told so every so many seconds."
     )
     settle_seconds: float = Field(
-        0, ge=0, description="How long requests still come after this process is told to go."
+        5, ge=0, description="How long requests still come after this process is told to go."
     )
     redis_url: str = Field(
         "", description="Where requests are counted for all replicas; empty: each by itself."

@@ -56,7 +56,7 @@ class Model:
     """How it scales; None where there is nothing to decide."""
     asked: int | None = None
     """How many replicas are asked for, or are there as long as nobody has asked."""
-    kind: str = "TextModel"
+    kind: str = ""
     scale: Scale = Scale()
     trouble: str = ""
     """The reason for which it cannot start until somebody helps; empty while there is none."""

@@ -51,7 +51,7 @@ pub struct Events {
     /// The event that is not complete, and how much of it was passed on.
     held: Vec<u8>,
     sent: usize,
-    /// When the first event came.
+    /// When the first event came; comments, as somebody gets who waits for a model, are none.
     pub began: Option<Instant>,
     /// What was used, and when that was told.
     pub usage: Option<(Usage, Instant)>,
@@ -65,7 +65,9 @@ impl Events {
 
     /// Takes the next piece and returns what is passed on instead; none: the piece itself.
     pub fn take(&mut self, piece: &[u8], last: bool) -> Option<Vec<u8>> {
-        self.began.get_or_insert_with(Instant::now);
+        if !piece.starts_with(b":") {
+            self.began.get_or_insert_with(Instant::now);
+        }
         let plain = self.held.is_empty()
             && (piece.is_empty() || ends_event(piece))
             && memmem::find(piece, br#""usage""#).is_none();
@@ -144,6 +146,15 @@ mod tests {
         let used = [USED, end.as_bytes()].concat();
         let all = [before.as_bytes(), &used, after.as_bytes()].concat();
         (all, [before, after].concat().into_bytes())
+    }
+
+    #[test]
+    fn a_comment_begins_no_stream() {
+        let mut events = Events::new(true);
+        assert_eq!(events.take(b": waiting\n\n", false), None);
+        assert!(events.began.is_none());
+        events.take(b"data: {}\n\n", false);
+        assert!(events.began.is_some());
     }
 
     #[test]

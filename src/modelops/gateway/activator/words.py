@@ -6,9 +6,11 @@ operators.
 
 import json
 import math
+from dataclasses import replace
 from typing import Any, Final
 
-from modelops.gateway.answers import BROKEN, SERVER, Refusal
+from modelops.gateway import answers
+from modelops.gateway.answers import Refusal
 from modelops.gateway.snapshot import Model
 
 STATUS: Final = "x-modelops-status"
@@ -25,59 +27,53 @@ def broken(model: Model) -> Refusal | None:
     """Return why a model without replicas does not start; None where it will."""
     named = f"The model `{model.served_name}`"
     if model.state == "off":
-        return _refusal(f"{named} is turned off (spec.scaling.maxReplicas is 0).", "model_off")
+        told = f"{named} is turned off (spec.scaling.maxReplicas is 0)."
+        return replace(answers.MODEL_OFF, message=told)
     if model.state == "stalled":
-        told = f"cannot start ({model.trouble}). Whoever runs it sees why with `modelops explain`"
-        return _refusal(f"{named} {told}.", "model_cannot_start", LONGEST_SECONDS)
+        told = f"{named} cannot start ({model.trouble}); `modelops explain` tells its owner why."
+        return replace(answers.MODEL_STUCK, message=told)
     if model.scale.paused and model.state == "idle":
-        told = "rests, and its scaling is paused (spec.scaling.state)"
-        return _refusal(f"{named} {told}.", "model_paused", LONGEST_SECONDS)
+        told = f"{named} rests, and its scaling is paused (spec.scaling.state)."
+        return replace(answers.MODEL_PAUSED, message=told)
     return None
 
 
 def full(eta: float | None) -> Refusal:
     """Return what somebody hears for whom no place is left; `eta` is in seconds."""
-    told = "The model is starting, and as many requests as may wait do so"
-    return _starting(f"{told}. {_expected(eta)}", eta)
+    return _starting("The model is starting, and as many requests as may wait do so", eta)
 
 
 def late(model: Model, waited: float, eta: float | None) -> Refusal:
     """Return what somebody hears who has waited for as long as one may."""
-    told = f"The model `{model.served_name}` did not start within {waited:.0f} s"
-    return _starting(f"{told}. {_expected(eta)}", eta)
+    return _starting(f"The model `{model.served_name}` did not start within {waited:.0f} s", eta)
 
 
 def leading_on(model: Model) -> Refusal:
     """Return what leads a chain on: replicas that are there and cannot be reached."""
     told = f"No replica of the model `{model.served_name}` can be reached now. Try again soon."
-    return _refusal(told, "model_unavailable", USUAL_SECONDS)
+    return replace(answers.NO_REPLICA, message=told)
 
 
 def unknown() -> Refusal:
     """Return what somebody hears whose model is gone, or not known yet."""
     told = "The model is not known here now. Try again soon."
-    return _refusal(told, "model_unavailable", USUAL_SECONDS)
+    return replace(answers.NO_REPLICA, message=told)
 
 
 def nonsense(model: Model) -> Refusal:
     """Return what somebody hears whose model's answer is no HTTP."""
     told = f"The model `{model.served_name}` gave an answer that is not valid HTTP."
-    return Refusal(502, told, SERVER, BROKEN.code)
+    return replace(answers.BROKEN, message=told)
 
 
 def _starting(told: str, eta: float | None) -> Refusal:
-    seconds = USUAL_SECONDS if eta is None else min(LONGEST_SECONDS, max(1, math.ceil(eta)))
-    return _refusal(told, "model_starting", seconds)
-
-
-def _expected(eta: float | None) -> str:
     if eta is None:
-        return "How long that takes is not known yet. Try again soon."
-    return f"It should answer in {max(1, math.ceil(eta))} s."
-
-
-def _refusal(message: str, code: str, seconds: int | None = None) -> Refusal:
-    return Refusal(503, message, SERVER, code, seconds)
+        text = f"{told}. How long that takes is not known yet. Try again soon."
+        return replace(answers.MODEL_STARTING, message=text, retry_seconds=USUAL_SECONDS)
+    seconds = max(1, math.ceil(eta))
+    again = min(LONGEST_SECONDS, seconds)
+    text = f"{told}. It should answer in {seconds} s."
+    return replace(answers.MODEL_STARTING, message=text, retry_seconds=again)
 
 
 def error(refusal: Refusal) -> dict[str, Any]:

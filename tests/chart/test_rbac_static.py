@@ -53,7 +53,6 @@ VERBS: Final[Mapping[str, frozenset[str]]] = {
     "apply_status": frozenset({"patch"}),
     "create": frozenset({"create"}),
     "replace": frozenset({"update"}),
-    "scale": frozenset({"patch"}),
     "delete": frozenset({"delete"}),
     "tail": frozenset({"get"}),
     "scale": frozenset({"patch"}),

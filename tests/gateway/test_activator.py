@@ -183,12 +183,18 @@ def test_who_cannot_be_woken_is_refused_at_once_with_the_reason(tmp_path: Path) 
         assert "CrashLooping" in refused[0].json()["error"]["message"]
         assert "a secret of the cluster" not in refused[0].text
         assert int(refused[0].headers["retry-after"]) > 0
-        listed = (await pod.client.get("/v1/models")).json()["data"]
-        states = {one["id"]: one["status"] for one in listed}
-        assert states == {"off": "off", "paused": "idle", "stalled": "stalled"}
+        states = {"off": "off", "paused": "idle", "stalled": "stalled"}
+        while await listed(pod) != states:
+            await pod.server.tell()
         assert not pod.activator.held
 
     play(tmp_path, story)
+
+
+async def listed(pod: Pod) -> dict[str, str]:
+    """Return what callers are told of each model."""
+    data = (await pod.client.get("/v1/models")).json()["data"]
+    return {one["id"]: one["status"] for one in data}
 
 
 def stall(pod: Pod, name: str) -> None:

@@ -67,6 +67,7 @@ CALLS: Final[Mapping[tuple[str, str], frozenset[Resource]]] = {
     ("loop", "delete"): CHILD,
     ("loop", "scale"): SCALE,
     ("autoscaler", "scale"): SCALE,
+    ("room", "scale"): SCALE,
     ("autoscaler", "get"): frozenset(),  # only an optional kind, which has a test of its own
     ("ticker", "list"): KIND,
     ("policies", "apply_status"): POLICY_STATUS,

@@ -54,6 +54,13 @@ def unpullable(api: Api, namespace: str, name: str = "chat") -> None:
     )
 
 
+def unschedulable(api: Api, namespace: str, name: str, lacks: str) -> None:
+    """Have the scheduler find no node for the Deployment's pod."""
+    told = {"reason": "Unschedulable", "message": f"0/1 nodes are available: {lacks}"}
+    scheduled = {"type": "PodScheduled", "status": "False", **told}
+    _pod_status(api, namespace, f"{name}-1", phase="Pending", conditions=[scheduled])
+
+
 def scaled(api: Api, namespace: str, name: str = "chat", replicas: int = 1) -> None:
     """Have the Deployment's controller report that all is as asked."""
     generation = api.get("Deployment", namespace, name)["metadata"]["generation"]

@@ -15,7 +15,7 @@ from integration.conftest import Start, condition, text_model
 from integration.decider import Decider, deciding
 from integration.process import OperatorProcess, eventually
 from integration.test_attachment import installing, remove
-from integration.verdict import reaches
+from integration.verdict import reaches, reason
 
 SCALER = "gateway-scaler.modelops-system.svc:9905"
 FREE = {"minReplicas": 0, "maxReplicas": 4}
@@ -278,3 +278,42 @@ def test_switching_writers_never_drops_replicas(api: Api, namespace: str, gatewa
     seen.append(run(api, namespace))
     assert min(seen) >= 3
     assert writers(api, namespace) == {"modelops-scaler"}
+
+
+def contending(api: Api, namespace: str, name: str, **scaling: Any) -> str:
+    """Have a model with one replica that takes a GPU, and return its name for the gateway."""
+    free = {"minReplicas": 0, "replicas": 1, **scaling}
+    gpu = {"accelerator": {"count": 1, "resourceName": "nvidia.com/gpu"}}
+    runtime = {"image": "vllm:test"}
+    spec = {"scaling": free, "resources": gpu, "runtime": runtime}
+    api.create(text_model(namespace, name, **spec))
+    eventually(lambda: api.find("Deployment", namespace, name), what="a Deployment")
+    play.scaled(api, namespace, name)
+    play.pod(api, namespace, name)
+    return f"{namespace}/{name}"
+
+
+@pytest.mark.parametrize(("silent", "left"), [(True, 0), (False, 1)], ids=["idle", "busy"])
+def test_an_idle_model_gives_way_to_one_of_higher_priority(
+    api: Api, namespace: str, gateway: Decider, *, silent: bool, left: int
+) -> None:
+    """Where no GPU is free; both tell it. One that has a request stays."""
+    high = {"priority": 10, "preemption": "IdleLowerPriority"}
+    gateway.decide(contending(api, namespace, "chat"), 1, silent=silent)
+    gateway.decide(contending(api, namespace, "urgent", **high), 1)
+    play.unschedulable(api, namespace, "urgent", "1 Insufficient nvidia.com/gpu.")
+    eventually(lambda: reason(api, namespace, "urgent") == "Unschedulable", what="Unschedulable")
+    turns = gateway.asked
+    eventually(lambda: gateway.asked > turns + 2, what="turns of the built-in scaler")
+    eventually(lambda: run(api, namespace) == left, what=f"{left} replicas")
+    if silent:
+        told = f"sent to zero for TextModel {namespace}/urgent, which has priority 10 over 0"
+        eventually(lambda: told in notes(api, namespace).get("ScaledToZero", ""), what="an Event")
+        eventually(lambda: told in scaled_by(api, namespace)["message"], what="its own sentence")
+        eventually(
+            lambda: (
+                f"TextModel {namespace}/chat, which was idle, gives way to it"
+                in condition(api.get("TextModel", namespace, "urgent"), "ScalingActive")["message"]
+            ),
+            what="the other's sentence",
+        )

@@ -2,18 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from aiohttp import ClientSession
 from prometheus_client import Gauge
 
 from modelops.api.base import API_VERSION
-from modelops.api.scaling import Scaling
 from modelops.cluster import Cluster, ClusterError, Forbidden, Invalid, NotFound
 from modelops.controller.decisions import Decisions
+from modelops.controller.room import Room
+from modelops.controller.scaled import Scaled
 from modelops.reflector import Reflector
+from modelops.sync.catalogue import Catalogue
 from modelops.sync.desired import ASKER
 from modelops.sync.observed import SCALED_OBJECT, Ref
 
@@ -22,32 +25,22 @@ EVERY_SECONDS: Final = 2.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Scaled:
-    """A model that scales, and how many replicas are asked for."""
-
-    ref: Ref
-    asked: int | None
-
-    @classmethod
-    def of(cls, resource: Mapping[str, Any]) -> "Scaled | None":
-        """Return what is kept of a model; None of one that nobody shall scale."""
-        try:
-            scaling = Scaling.model_validate(resource["spec"].get("scaling") or {})
-        except ValueError:
-            return None
-        free = scaling.automatic and scaling.state == "Active"
-        return cls(Ref.of(resource), scaling.replicas) if free else None
-
-
 def followed(
-    cluster: Cluster, kinds: Iterable[str], namespaces: Sequence[str]
+    cluster: Cluster, catalogue: Catalogue, namespaces: Sequence[str]
 ) -> tuple[Reflector[Scaled | None], ...]:
-    """Return copies of the models that scale; `namespaces` empty is everywhere."""
+    """Return copies of the models; `namespaces` empty is everywhere."""
     places: tuple[str | None, ...] = tuple(namespaces) or (None,)
     return tuple(
-        Reflector(cluster, API_VERSION, kind, place, {}, Scaled.of, lambda: None)
-        for kind in kinds
+        Reflector(
+            cluster,
+            API_VERSION,
+            name,
+            place,
+            {},
+            partial(Scaled.of, kind, catalogue.platform),
+            lambda: None,
+        )
+        for name, kind in catalogue.kinds.items()
         for place in places
     )
 
@@ -62,6 +55,7 @@ class Autoscaler:
     cluster: Cluster
     models: Sequence[Reflector[Scaled | None]]
     decisions: Decisions
+    room: Room
     look: Callable[[Ref], None]
     undecided: Gauge
     _known: Mapping[Ref, bool] = field(default_factory=dict, init=False)
@@ -78,7 +72,8 @@ class Autoscaler:
 
     async def turn(self) -> None:
         """Go once over all models that scale."""
-        models = tuple(self._models())
+        everyone = tuple(self._models())
+        models = tuple(model for model in everyone if model.free)
         known = {model.ref: self.decisions.of(model.ref) is not None for model in models}
         for ref in (ref for ref, now in known.items() if self._known.get(ref) is not now):
             self.look(ref)
@@ -86,6 +81,7 @@ class Autoscaler:
         self.undecided.set(sum(not now for now in known.values()))
         for model in models:
             await self._scale(model)
+        await self.room.make(everyone)
 
     def _models(self) -> Iterator[Scaled]:
         for reflector in self.models:

@@ -28,6 +28,7 @@ class _Entry(BaseModel):
     value: float | None = None
     target: float | None = None
     at: float
+    silent: bool = False
 
     def decision(self) -> Decision:
         return Decision(self.replicas, self.metric, self.sentence, self.value, self.target)
@@ -60,13 +61,33 @@ class Decisions:
     trouble: str = field(default="", init=False)
     """Why they could not be read the last time; empty when they were."""
     _heard: Mapping[str, _Heard] = field(default_factory=dict, init=False)
+    _overruled: dict[Ref, tuple[Decision, float]] = field(default_factory=dict, init=False)
     _now: float = field(default=0.0, init=False)
 
     def of(self, ref: Ref) -> Decision | None:
         """Return how many replicas a model needs; None when nobody says so, or not lately."""
+        entry = self._entry(ref)
+        overruled, until = self._overruled.get(ref, (None, 0.0))
+        if overruled and self._now < until and not (entry and entry.metric == "held"):
+            return overruled
+        return entry.decision() if entry else None
+
+    def silent(self, ref: Ref) -> bool:
+        """Tell whether a model is known to have no request, in flight or held."""
+        entry = self._entry(ref)
+        return entry is not None and entry.silent
+
+    def overrule(self, ref: Ref, decision: Decision) -> None:
+        """Have a decision of ours stand for a while, until the gateway has seen what came of it.
+
+        A request that waits for the model ends that.
+        """
+        self._overruled[ref] = decision, self._now + STALE_SECONDS
+
+    def _entry(self, ref: Ref) -> _Entry | None:
         heard = self._heard.get(f"{ref.namespace}/{ref.name}")
         fresh = heard and self._now - heard.since < STALE_SECONDS
-        return heard.entry.decision() if heard and fresh else None
+        return heard.entry if heard and fresh else None
 
     async def read(self, session: ClientSession, now: float) -> None:
         """Ask once; `now` is monotonic, in seconds. What cannot be read leaves what is known."""

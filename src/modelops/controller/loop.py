@@ -39,6 +39,8 @@ class Loop:
     """Is told at each look at an object which optional kinds the cluster lacks."""
     decided: Callable[[Ref], Decision | None] = lambda _: None
     """Tells how many replicas the gateway says that a model needs."""
+    note: Callable[[Ref], str] = lambda _: ""
+    """Tells what there is to say of a model's priority."""
 
     async def run(self, ref: Ref) -> float | None:
         """Do one pass; return the seconds after which to look again.
@@ -54,7 +56,7 @@ class Loop:
                 outcome = "gone"
                 return None
             self.on_lacking(observed.lacking)
-            observed = replace(observed, decision=self.decided(ref))
+            observed = replace(observed, decision=self.decided(ref), note=self.note(ref))
             desired, failure = await self._conclude(observed)
             outcome = _outcome(desired, failure)
         except Exception as error:

@@ -18,6 +18,7 @@ from modelops.controller.metrics import Metrics
 from modelops.controller.policies import Policies
 from modelops.controller.probes import probes
 from modelops.controller.queue import Queue
+from modelops.controller.room import Room
 from modelops.controller.settings import Settings
 from modelops.controller.ticker import Ticker
 from modelops.controller.watch import preferences, watcher
@@ -113,6 +114,7 @@ def assemble(
 ) -> Operator:
     """Return an operator that has not started."""
     decisions = Decisions(settings.decisions_url)
+    room = Room(cluster, decisions, lambda ref: queue.add(ref))  # noqa: PLW0108  it is made below
     loop = Loop(
         cluster,
         catalogue,
@@ -120,6 +122,7 @@ def assemble(
         reporter=settings.identity,
         on_lacking=lambda kinds: lookout.miss(kinds),  # noqa: PLW0108  it is made below
         decided=decisions.of,
+        note=room.note,
     )
     queue = Queue(loop.run)
     metrics.watch_depth(lambda: len(queue))
@@ -134,8 +137,9 @@ def assemble(
         lookout=lookout,
         autoscaler=Autoscaler(
             cluster,
-            followed(cluster, catalogue.kinds, settings.namespaces),
+            followed(cluster, catalogue, settings.namespaces),
             decisions,
+            room,
             queue.add,
             metrics.undecided,
         )

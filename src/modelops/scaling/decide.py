@@ -113,7 +113,8 @@ def _least(policy: Policy, memory: Memory, reading: Reading) -> Decision:
     if floor > 0:
         name = "schedule" if floor > policy.minimum else "minimum"
         return Decision(floor, name, f"{_replicas(floor)}, by the {name}")
-    if _current(policy, memory, reading) == 0 and not reading.replicas:
+    put_to_rest = reading.replicas == 0 and reading.silent  # by a person, or for another model
+    if put_to_rest or (_current(policy, memory, reading) == 0 and not reading.replicas):
         asleep = Decision(0, "idle", "no replica: nobody asks for one")
         return _woken() if _wanted(memory, reading) else asleep
     quiet = reading.at - (reading.at if memory.active_at is None else memory.active_at)

@@ -68,7 +68,8 @@ class Observed:
     names, whoever made it; ``progress`` is the last line of the container that fetches weights;
     ``logs`` holds, by pod, the last lines of an engine that crashed; ``lacking`` are the optional
     types that were looked for and that the cluster does not know; ``decision`` is how many replicas
-    the gateway says that it needs, None when it does not say.
+    the gateway says that it needs, None when it does not say; ``note`` is what there is to say of
+    priorities among models, empty most often.
     """
 
     kind: ServingKind
@@ -79,6 +80,7 @@ class Observed:
     logs: Mapping[str, str] = field(default_factory=dict)
     lacking: frozenset[ChildType] = frozenset()
     decision: Decision | None = None
+    note: str = ""
 
     @property
     def name(self) -> str:

@@ -30,7 +30,7 @@ from modelops.sync.observed import (
 from modelops.sync.refusal import Refusal, invalid
 from modelops.sync.scale import Scale, scale
 
-__all__ = ["Accelerators", "Plan", "Refusal", "plan"]
+__all__ = ["Accelerators", "Plan", "Refusal", "accelerators", "plan"]
 
 WEIGHTS_PATH: Final = "/weights/model"
 DEFAULT_ACCELERATOR: Final = "nvidia.com/gpu"
@@ -106,7 +106,7 @@ def _planned(
     observed: Observed, platform: Platform, spec: ServingSpec, runtime: Runtime, floor: int
 ) -> Plan:
     source = _source(spec)
-    accelerator = _accelerator(spec, platform)
+    accelerator = accelerators(spec, platform)
     device: Device = "gpu" if accelerator else "cpu"
     served_name = spec.model.name or observed.name
     return Plan(
@@ -245,7 +245,8 @@ def _flag(argument: str) -> str:
     return argument.split("=", maxsplit=1)[0].replace("_", "-")
 
 
-def _accelerator(spec: ServingSpec, platform: Platform) -> Accelerators | None:
+def accelerators(spec: ServingSpec, platform: Platform) -> Accelerators | None:
+    """Return the accelerators of one replica; None serves on CPU."""
     chosen = spec.resources.accelerator
     if chosen is None:
         return Accelerators(platform.accelerator, 1) if platform.accelerator else None

@@ -1,5 +1,6 @@
 """Who scales a model, or why nobody does: the condition ScalingActive."""
 
+from dataclasses import replace
 from typing import Final, Literal
 
 from modelops.api import conditions as c
@@ -26,6 +27,11 @@ _NO_SCALER: Final = (
 
 def scaling_active(observed: Observed, plan: Plan) -> c.Condition:
     """Return the condition that tells who scales a model, and what is asked for."""
+    told = _judged(observed, plan)
+    return replace(told, message=f"{told.message}; {observed.note}") if observed.note else told
+
+
+def _judged(observed: Observed, plan: Plan) -> c.Condition:
     held = _held(plan)
     if held:
         return c.Condition(c.SCALING_ACTIVE, "False", *held)

@@ -27,11 +27,15 @@ def named(model: Model) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One decision, when it was made (unix seconds), and what the next one must remember."""
+    """One decision, when it was made (unix seconds), and what the next one must remember.
+
+    ``silent`` tells that there was no request then: none in flight, none held.
+    """
 
     decision: Decision
     at: float
     memory: Memory
+    silent: bool = False
 
     def document(self) -> dict[str, Any]:
         """Return what others are told."""
@@ -44,6 +48,7 @@ class Entry:
             "target": made.target,
             "sentence": made.sentence,
             "at": self.at,
+            "silent": self.silent,
         }
 
 
@@ -73,8 +78,9 @@ class Book:
         name = named(model)
         before = self.entries.get(name)
         memory = before.memory if before else Memory()
-        decision, memory = decide(policy, memory, found.reading(model, at))
-        self.entries[name] = Entry(decision, at, memory)
+        reading = found.reading(model, at)
+        decision, memory = decide(policy, memory, reading)
+        self.entries[name] = Entry(decision, at, memory, reading.silent)
         if before is None or before.decision != decision:
             _log(name, before, decision)
             self._tell(name)

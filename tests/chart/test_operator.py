@@ -135,6 +135,7 @@ def real_metrics() -> set[str]:
     metrics.passes.labels("Kind", "ready")
     metrics.pass_seconds.labels("Kind")
     metrics.count_call("get", "pods", 200)
+    metrics.scale_changes.labels("Kind", "Woken", "held")
     return {sample.name for family in metrics.registry.collect() for sample in family.samples}
 
 

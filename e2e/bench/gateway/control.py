@@ -5,7 +5,7 @@ import sys
 from dataclasses import replace
 
 from modelops.cluster import RECURSION_LIMIT
-from modelops.gateway.main import run
+from modelops.gateway.main import stay
 from modelops.gateway.settings import Settings
 from modelops.gateway.snapshot import Front
 
@@ -21,4 +21,4 @@ class Loopback(Settings):
 
 if __name__ == "__main__":
     sys.setrecursionlimit(RECURSION_LIMIT)
-    asyncio.run(run(Loopback()))
+    asyncio.run(stay(Loopback()))

@@ -5,10 +5,11 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 from prometheus_client import start_http_server
@@ -28,6 +29,7 @@ from modelops.gateway.demand.siblings import Siblings
 from modelops.gateway.genai import GenAi
 from modelops.gateway.limiter.service import Limiter
 from modelops.gateway.limiter.shared import Shared
+from modelops.gateway.lives import lives
 from modelops.gateway.meter import Meter
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.oidc import Trust
@@ -37,12 +39,20 @@ from modelops.logs import configure
 from modelops.setting import complaint
 
 
+async def stay(settings: Settings) -> None:
+    """Keep Envoy's files right until SIGTERM, whatever happens."""
+    working = asyncio.create_task(lives(partial(run, settings)))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
+    with suppress(asyncio.CancelledError):
+        await working
+    logging.getLogger(__name__).info("stopped; Envoy goes on with what it has")
+
+
 async def run(settings: Settings) -> None:
-    """Keep Envoy's files right until SIGTERM."""
+    """Keep Envoy's files right until cancelled; ends only by an error."""
     metrics, admin = Metrics.create(), f"http://127.0.0.1:{settings.admin_port}"
     semantic = GenAi(partial(_asked, admin))
     metrics.registry.register(semantic)
-    start_http_server(settings.metrics_port, settings.bind_address, metrics.registry)
     server = await ApiServer.connect()
     cluster = Cluster(server, plurals(EVERY_KIND), metrics.count_call)
     news = asyncio.Event()
@@ -70,14 +80,15 @@ async def run(settings: Settings) -> None:
         demand.run(settings.scaler_port, settings.demand_port, siblings.changed),
         *_exports(settings, metrics),
     )
-    working = asyncio.create_task(_together(*works))
+    loop = asyncio.get_running_loop()
+    working = cast("asyncio.Task[None]", asyncio.current_task())
     leaving = partial(_leave, activator, settings.settle_seconds, working)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leaving)
+    loop.add_signal_handler(signal.SIGTERM, leaving)
     try:
-        await working
-    except asyncio.CancelledError:
-        logging.getLogger(__name__).info("stopped; Envoy goes on with what it has")
+        with _scraped(settings, metrics):
+            await _together(*works)
     finally:
+        loop.add_signal_handler(signal.SIGTERM, working.cancel)
         await server.close()
 
 
@@ -108,6 +119,16 @@ def _leave(activator: Activator, settle: float, working: "asyncio.Task[None]") -
 
     leaving = asyncio.create_task(leave())
     working.add_done_callback(lambda _: leaving.cancel())
+
+
+@contextmanager
+def _scraped(settings: Settings, metrics: Metrics) -> Iterator[None]:
+    server, _ = start_http_server(settings.metrics_port, settings.bind_address, metrics.registry)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 async def trusting(trust: Trust, control: Control) -> None:
@@ -167,7 +188,7 @@ def main() -> int:
         return 2
     sys.setrecursionlimit(RECURSION_LIMIT)
     configure(settings.log_level, "json", "httpx2")
-    asyncio.run(run(settings))
+    asyncio.run(stay(settings))
     return 0
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from beside import beside
 from gateway.cluster import WatchedApiServer, policy, text_model
 from modelops.api import conditions as c
 from modelops.api.group import EVERY_KIND
@@ -41,13 +42,8 @@ def play(story: Callable[[Stage], Any], *namespaces: str) -> None:
 
     async def run() -> None:
         stage = Stage(*namespaces)
-        working = asyncio.create_task(stage.policies.run())
-        try:
+        async with beside(stage.policies.run()):
             await story(stage)
-            assert not working.done()
-        finally:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
 
     asyncio.run(run())
 

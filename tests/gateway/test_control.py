@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from beside import beside
 from gateway.cluster import WatchedApiServer, policy, replicas, text_model
 from modelops.api.group import EVERY_KIND
 from modelops.cluster import Cluster, plurals
@@ -49,13 +50,8 @@ def play(folder: Path, story: Callable[[Stage], object]) -> None:
 
     async def run() -> None:
         stage = Stage(folder)
-        working = asyncio.create_task(stage.control.run())
-        try:
+        async with beside(stage.control.run()):
             await story(stage)
-            assert not working.done()
-        finally:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
 
     asyncio.run(run())
 
@@ -138,8 +134,7 @@ def test_two_control_processes_on_one_folder_agree(tmp_path: Path) -> None:
 
     async def story(stage: Stage) -> None:
         second = Stage(tmp_path, stage.server)
-        working = asyncio.create_task(second.control.run())
-        try:
+        async with beside(second.control.run()):
             await stage.server.have(text_model("chat"), replicas("chat", one=True))
             await stage.until(lambda files: "one.example" in files.get("clusters.json", ""))
             for host in ("two", "three", "four"):
@@ -147,10 +142,6 @@ def test_two_control_processes_on_one_folder_agree(tmp_path: Path) -> None:
                 await stage.until(lambda files, h=host: f"{h}.example" in files["clusters.json"])
                 assert all(json.loads(text) for text in published(tmp_path).values())
             await stage.until(lambda files: "three.example" not in files["clusters.json"])
-            assert not working.done()
-        finally:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
 
     play(tmp_path, story)
     assert not list(tmp_path.glob(".*"))

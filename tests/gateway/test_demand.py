@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
+from beside import beside
 from gateway.engine import Engine as FakeEngine
 from gateway.pod import CHAT, Told, eventually, page, pods, served_by, telling
 from gateway.proxy import Gateway
@@ -106,19 +107,17 @@ def test_a_real_envoy_is_understood(front: Gateway, fake: FakeEngine) -> None:
     local = Local(f"http://127.0.0.1:{front.front.admin_port}", seconds=0.05)
 
     async def story() -> None:
-        working = asyncio.create_task(local.run())
-        await eventually(lambda: local.in_flight is not None)
-        before = local.arrivals["team.llama-8b"]
-        with ThreadPoolExecutor() as pool:
-            asked = pool.submit(ask_and_wait, front)
-            await eventually(lambda: (local.in_flight or {}).get("team.llama-8b") == 1)
-            fake.release()
-            await eventually(lambda: not (local.in_flight or {}).get("team.llama-8b"))
-            assert asked.result().status_code == 200
-        assert local.arrivals["team.llama-8b"] == before + 1
-        assert all("." in cluster for cluster in local.share.in_flight or ())
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        async with beside(local.run()):
+            await eventually(lambda: local.in_flight is not None)
+            before = local.arrivals["team.llama-8b"]
+            with ThreadPoolExecutor() as pool:
+                asked = pool.submit(ask_and_wait, front)
+                await eventually(lambda: (local.in_flight or {}).get("team.llama-8b") == 1)
+                fake.release()
+                await eventually(lambda: not (local.in_flight or {}).get("team.llama-8b"))
+                assert asked.result().status_code == 200
+            assert local.arrivals["team.llama-8b"] == before + 1
+            assert all("." in cluster for cluster in local.share.in_flight or ())
 
     fake.hold()
     asyncio.run(story())

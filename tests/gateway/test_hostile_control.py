@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from beside import beside
 from gateway.cluster import WatchedApiServer, text_model
 from gateway.conftest import model
 from gateway.engine import Engine
@@ -38,10 +39,8 @@ async def one_life(api: WatchedApiServer, running: Gateway, *texts: str) -> str:
         KeyRecord(f"life-{len(texts)}", "acme", ("*",), now, now + 600)
     )
     view = View.of(cluster, SYSTEM, (), news.set)
-    control = asyncio.create_task(Control(view, running.front, Metrics.create(), news).run())
-    await until_known(Path(running.front.folder), api, *texts)
-    control.cancel()
-    await asyncio.gather(control, return_exceptions=True)
+    async with beside(Control(view, running.front, Metrics.create(), news).run()):
+        await until_known(Path(running.front.folder), api, *texts)
     return key
 
 

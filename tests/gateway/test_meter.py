@@ -15,6 +15,7 @@ from httpx2 import AsyncClient
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from beside import beside
 from gateway.conftest import model
 from gateway.engine import Engine
 from gateway.proxy import Gateway, until
@@ -64,14 +65,10 @@ def test_the_meter_tells_what_is_added_and_nothing_from_before(front: Gateway) -
 
     async def story() -> None:
         admin = f"http://127.0.0.1:{front.front.admin_port}"
-        working = asyncio.create_task(Meter(admin, (listen,)).run())
-        try:
+        async with beside(Meter(admin, (listen,)).run()):
             async with asyncio.timeout(20):
                 while not told.is_set():
                     await asyncio.to_thread(ask, front, later)
-        finally:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
 
     ask(front, earlier)
     asyncio.run(story())
@@ -122,13 +119,11 @@ def test_however_many_counts_others_get_their_turn() -> None:
 
     async def story(port: int) -> None:
         meter = Meter("", (lambda added: heard.append((turns, len(added))),))
-        working = asyncio.create_task(others())
-        async with AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        client = AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False)
+        async with beside(others()), client:
             before = await meter.catch_up(client, {})
             heard.clear()
             await meter.catch_up(client, before)
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
 
     with envoy(lambda: next(texts)) as port:
         asyncio.run(story(port))
@@ -177,13 +172,9 @@ def test_a_slow_envoy_is_not_taken_for_a_new_one(
             heard.append(added)
             told.set()
 
-        working = asyncio.create_task(Meter(f"http://127.0.0.1:{port}", (listen,)).run())
-        try:
+        async with beside(Meter(f"http://127.0.0.1:{port}", (listen,)).run()):
             async with asyncio.timeout(20):
                 await told.wait()
-        finally:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
 
     with envoy(lambda: next(answers, (200, f"{line} 105\n"))) as port:
         asyncio.run(story(port))
@@ -201,11 +192,8 @@ def test_an_envoy_that_is_away_is_waited_for() -> None:
     """The meter goes on without an Envoy, and ends only when it is told to."""
 
     async def story() -> None:
-        working = asyncio.create_task(Meter("http://127.0.0.1:1", ()).run())
-        await asyncio.sleep(0.1)
-        assert not working.done()
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        async with beside(Meter("http://127.0.0.1:1", ()).run()):
+            await asyncio.sleep(0.1)
 
     asyncio.run(story())
 

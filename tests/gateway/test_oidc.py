@@ -17,6 +17,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 from prometheus_client import CollectorRegistry
 
+from beside import beside
 from controller.fake import FakeApiServer
 from gateway.certificates import certificate
 from gateway.conftest import model
@@ -255,15 +256,13 @@ def test_the_control_process_follows_issuers(tmp_path: Path) -> None:
         made.changed = stage.control.news.set
         stage.control.issuer_keys = lambda: made.keys
         stage.control.front = replace(stage.control.front, issuers=made.issuers)
-        working = asyncio.create_task(trusting(made, stage.control))
-        first = str(corp.keys[0].kid)
-        await stage.until(lambda files: "verifier.json" in files)
-        assert first in published(tmp_path)["verifier.json"]
-        corp.rotate()
-        await stage.until(lambda files: str(corp.keys[0].kid) in files["verifier.json"])
-        assert first not in published(tmp_path)["verifier.json"]
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        async with beside(trusting(made, stage.control)):
+            first = str(corp.keys[0].kid)
+            await stage.until(lambda files: "verifier.json" in files)
+            assert first in published(tmp_path)["verifier.json"]
+            corp.rotate()
+            await stage.until(lambda files: str(corp.keys[0].kid) in files["verifier.json"])
+            assert first not in published(tmp_path)["verifier.json"]
 
     with issuer() as corp:
         asyncio.run(story(corp))

@@ -5,6 +5,7 @@ from math import nan
 
 from prometheus_client import CollectorRegistry, Histogram
 
+from beside import beside
 from gateway.collector import collector
 from gateway.conftest import model
 from gateway.engine import Engine
@@ -23,12 +24,8 @@ def exported(registry: CollectorRegistry) -> dict[str, object]:
 
         async def export() -> dict[str, object]:
             url = f"http://127.0.0.1:{collecting.port}"
-            working = asyncio.create_task(Exporter(url, registry, 0.01).run())
-            try:
+            async with beside(Exporter(url, registry, 0.01).run()):
                 return {**await asyncio.to_thread(collecting.metrics)}
-            finally:
-                working.cancel()
-                await asyncio.gather(working, return_exceptions=True)
 
         return asyncio.run(export())
 
@@ -99,12 +96,7 @@ def test_a_collector_that_is_away_ends_nothing() -> None:
     """Exports go on failing, and the control process goes on."""
 
     async def story() -> None:
-        working = asyncio.create_task(
-            Exporter("http://127.0.0.1:1", CollectorRegistry(), 0.001).run()
-        )
-        await asyncio.sleep(0.2)
-        assert not working.done()
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
+        async with beside(Exporter("http://127.0.0.1:1", CollectorRegistry(), 0.001).run()):
+            await asyncio.sleep(0.2)
 
     asyncio.run(story())

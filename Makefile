@@ -62,6 +62,10 @@ bench-overload: install ## Measure what a model still does when it is asked for 
 bench-gateway: install ## Measure the gateway beside bare Envoy, nginx, litellm and vllm-router
 	$(PY) -m e2e.bench.gateway
 
+.PHONY: bench-scaling
+bench-scaling: install ## Measure scaling: on a trace, beside KEDA and an oracle
+	$(PY) -m e2e.bench.scaling
+
 .PHONY: lock
 lock: ## Resolve the pinned, hashed requirements anew
 	.venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header \

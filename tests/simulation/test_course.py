@@ -9,7 +9,7 @@ from modelops.scaling.policy import Policy, Targets
 from modelops.simulation.course import Course, Objective
 from modelops.simulation.outcome import Outcome
 from modelops.simulation.page import page
-from modelops.simulation.plot import curve, picture
+from modelops.simulation.plot import curves, picture
 from modelops.simulation.scalers import Fixed, Modelops
 from modelops.simulation.trace import synthetic
 from modelops.simulation.world import Setting
@@ -78,4 +78,4 @@ def test_pictures_and_pages_are_made(course: Course) -> None:
 def test_curves_are_made() -> None:
     """A curve of attainment over hours is a PNG, for perfect attainment too."""
     points = {"ours": [(3.0, 1.0), (2.0, 0.9)], "keda": [(5.0, 0.8)]}
-    assert curve(points, 0.99, "a curve").startswith(b"\x89PNG")
+    assert curves({"a": points, "b": points}, 0.99).startswith(b"\x89PNG")

@@ -8,6 +8,9 @@ from modelops.simulation.course import Course
 from modelops.simulation.world import Played
 
 BIN_SECONDS: Final = 15
+DOTS: Final = 110
+FINEST: Final = 1e-4
+MARKS: Final = "os^*Dvp"
 COLOURS: Final = ("#0b6e4f", "#d1495b", "#edae49", "#00798c", "#6c5b7b", "#8d99ae", "#30638e")
 MISSING: Final = (
     "pictures need matplotlib: install it with `pip install 'modelops[simulate]'`, or leave out "
@@ -30,45 +33,51 @@ def picture(course: Course, played: Mapping[str, Played], title: str) -> bytes:
     return _png(figure)
 
 
-def curve(points: Mapping[str, Iterable[tuple[float, float]]], share: float, title: str) -> bytes:
-    """Return a PNG of attainment over replica-hours: a line of points for each who scales."""
-    figure, (panel,) = _figure(1)
-    marks = "os^Dvp*"
-    for number, ((name, found), colour) in enumerate(
-        zip(points.items(), _colours(len(points)), strict=True)
-    ):
-        hours, misses = zip(*((h, max(1 - a, 1e-4)) for h, a in sorted(found)), strict=True)
-        panel.plot(hours, misses, color=colour, marker=marks[number % 7], ms=5, lw=1.4, label=name)
-    panel.axhline(1 - share, color="#444444", lw=0.9, ls=(0, (4, 3)))
-    panel.annotate(
-        f"objective: {share:.0%} in time",
-        (1, 1 - share),
-        (-4, 4),
-        xycoords=("axes fraction", "data"),
-        textcoords="offset points",
-        ha="right",
-        fontsize=8,
-        color="#444444",
-    )
-    panel.set(xlabel="replica-hours", yscale="log", title=title)
-    panel.set_ylabel("share of requests\nwithout a first token in time")
-    panel.yaxis.set_major_formatter(
-        lambda value, _: f"{value:.2%}" if value < 0.01 else f"{value:.0%}"
-    )
-    figure.legend(**LEGEND, ncols=min(len(points), 4))
+Points = Mapping[str, Iterable[tuple[float, float]]]
+"""Replica-hours and attainment of each who scales, at several settings."""
+
+
+def curves(panels: Mapping[str, Points], share: float) -> bytes:
+    """Return a PNG of attainment over replica-hours, a panel for each title."""
+    figure, found = _figure(1, len(panels))
+    for panel, (title, points) in zip(found, panels.items(), strict=True):
+        _curve(panel, points, share)
+        panel.set_title(title, loc="left", fontsize=10)
+        panel.set_xlabel("replica-hours", fontsize=9)
+    found[0].set_ylabel("share of requests whose\nfirst token was late", fontsize=9)
+    figure.legend(*found[0].get_legend_handles_labels(), **LEGEND, ncols=2)
     return _png(figure)
+
+
+def _curve(panel: Any, points: Points, share: float) -> None:
+    for (name, found), colour, mark in zip(points.items(), COLOURS, MARKS, strict=False):
+        pairs = sorted((hours, max(1 - attained, FINEST)) for hours, attained in found)
+        hours, late = zip(*pairs, strict=True)
+        size = 11 if len(pairs) == 1 else 4
+        panel.plot(hours, late, color=colour, marker=mark, ms=size, lw=1.4, label=name)
+    panel.axhline(1 - share, color="#444444", lw=0.9, ls=(0, (4, 3)))
+    panel.set(xscale="log", yscale="log", ylim=(FINEST, 1))
+    for axis, text in ((panel.xaxis, "{x:g}"), (panel.yaxis, _percent)):
+        axis.set_major_formatter(text)
+    panel.set_xticks([3, 4, 6, 10, 20], minor=False)
+    panel.xaxis.set_minor_formatter("")
+
+
+def _percent(value: float, _: int) -> str:
+    return f"{100 * value:g}%"
 
 
 LEGEND: Final = {"loc": "outside lower center", "frameon": False, "fontsize": 9}
 
 
-def _figure(rows: int) -> tuple[Any, Any]:
+def _figure(rows: int, columns: int = 1) -> tuple[Any, Any]:
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415  an optional dependency
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(MISSING) from error
-    figure = Figure(figsize=(10, 2.6 * rows + 1.2), dpi=130, layout="constrained")
-    panels = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0]
+    height = 2.6 * rows + 1.2
+    figure = Figure(figsize=(10, height), dpi=DOTS, layout="constrained")
+    panels = figure.subplots(rows, columns, sharex="col", sharey="row", squeeze=False).flatten()
     for panel in panels:
         panel.grid(color="#e6e6e6", lw=0.7)
         panel.spines[["top", "right"]].set_visible(False)

@@ -38,12 +38,12 @@ class Fleet:
         """Create namespaces, kinds and an API key for every model; return the key."""
         return asyncio.run(self._begin())
 
-    def add(self, names: Iterable[str]) -> None:
-        """Create models with their replicas."""
-        asyncio.run(self._add(list(names)))
+    def add(self, names: Iterable[str], *, asleep: bool = False) -> None:
+        """Create models with their replicas, or at zero."""
+        asyncio.run(self._add(list(names), asleep=asleep))
 
     async def _begin(self) -> str:
-        server, cluster = await self._connected()
+        server, cluster = await connected(self.kubeconfig)
         try:
             for name in (SYSTEM, TEAM):
                 await _create(server, "/api/v1/namespaces", {"metadata": {"name": name}})
@@ -56,37 +56,23 @@ class Fleet:
         finally:
             await server.close()
 
-    async def _add(self, names: list[str]) -> None:
-        server, cluster = await self._connected()
+    async def _add(self, names: list[str], *, asleep: bool) -> None:
+        server, cluster = await connected(self.kubeconfig)
         turn = asyncio.Semaphore(AT_ONCE)
 
         async def one(name: str) -> None:
             async with turn:
-                await cluster.create(self._model(name))
-                await cluster.create(self._slice(name))
+                await cluster.create(_model(name, asleep=asleep))
+                if not asleep:
+                    await cluster.create(self.slice(name))
 
         try:
             await asyncio.gather(*map(one, names))
         finally:
             await server.close()
 
-    async def _connected(self) -> tuple[ApiServer, Cluster]:
-        configuration = Configuration()
-        await config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=str(self.kubeconfig), client_configuration=configuration
-        )
-        server = ApiServer(configuration)
-        return server, Cluster(server, plurals(EVERY_KIND))
-
-    def _model(self, name: str) -> dict[str, Any]:
-        return {
-            "apiVersion": API_VERSION,
-            "kind": "TextModel",
-            "metadata": {"name": name, "namespace": TEAM},
-            "spec": {"model": {"uri": "pvc://weights/tiny"}},
-        }
-
-    def _slice(self, name: str) -> dict[str, Any]:
+    def slice(self, name: str) -> dict[str, Any]:
+        """Return what says that a model's replicas are ready."""
         labels = {**MANAGED, "kubernetes.io/service-name": name}
         hosts = [replica.rpartition(":")[0] for replica in self.replicas]
         port = int(self.replicas[0].rpartition(":")[2])
@@ -98,6 +84,28 @@ class Fleet:
             "ports": [{"name": PORT, "port": port}],
             "endpoints": [{"addresses": [host]} for host in hosts],
         }
+
+
+async def connected(kubeconfig: Path) -> tuple[ApiServer, Cluster]:
+    """Return a connection to that cluster, which is to be closed, and the verbs on it."""
+    configuration = Configuration()
+    await config.load_kube_config(  # type: ignore[no-untyped-call]
+        config_file=str(kubeconfig), client_configuration=configuration
+    )
+    server = ApiServer(configuration)
+    return server, Cluster(server, plurals(EVERY_KIND))
+
+
+def _model(name: str, *, asleep: bool) -> dict[str, Any]:
+    spec: dict[str, Any] = {"model": {"uri": "pvc://weights/tiny"}}
+    if asleep:
+        spec["scaling"] = {"minReplicas": 0, "replicas": 0}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "TextModel",
+        "metadata": {"name": name, "namespace": TEAM},
+        "spec": spec,
+    }
 
 
 async def _create(server: ApiServer, path: str, manifest: dict[str, Any]) -> None:

@@ -20,6 +20,12 @@ from e2e.cluster.apiserver import ControlPlane
 from e2e.cluster.shell import ClusterError, run, say, step
 
 OURS = "modelops"
+PORTS = (
+    "PORT", "ADMIN_PORT", "ENVOY_METRICS_PORT", "METRICS_PORT", "LIMITER_PORT", "SCALER_PORT",
+    "DEMAND_PORT", "ACTIVATOR_PORT",
+)  # fmt: skip
+"""The settings of the control process that are ports."""
+
 MODELS = 100
 NETWORK = "198.18.255.240/29"
 HOSTS = tuple(f"198.18.255.{number}" for number in range(241, 246))
@@ -50,7 +56,7 @@ def stage(sides: Sides) -> Iterator[Stage]:
     """Start everything; it is gone with the context."""
     with ExitStack() as stack, TemporaryDirectory(prefix="bench-") as name:
         folder, port = Path(name), free_port()
-        stack.enter_context(_addresses())
+        stack.enter_context(addresses())
         replicas = [f"{host}:{port}" for host in HOSTS]
         listens = ",".join([f"127.0.0.1:{port}", *replicas])
         command: list[str | Path] = [program(), "engine", f"-listen={listens}"]
@@ -71,7 +77,8 @@ def stage(sides: Sides) -> Iterator[Stage]:
 
 
 @contextmanager
-def _addresses() -> Iterator[None]:
+def addresses() -> Iterator[None]:
+    """Have the addresses of replicas while the context lasts."""
     run("ip", "address", "replace", NETWORK, "dev", "lo")
     try:
         yield
@@ -102,22 +109,32 @@ def _gateway(
     names = tuple(f"model-{number:04}" for number in range(MODELS))
     # One replica each, as bare Envoy has one: how many connections there are is not the question.
     replace(fleet, replicas=replicas[:1]).add(names)
+    seat, control = gateway(stack, folder, api.kubeconfig, (key, names), sides)
+    return seat, fleet, control
+
+
+def gateway(
+    stack: ExitStack,
+    folder: Path,
+    kubeconfig: Path,
+    known: tuple[str, tuple[str, ...]],
+    sides: Sides,
+) -> tuple[Seat, Process]:
+    """Start Envoy and its control process; `known` are an API key and the models that it opens."""
     config = folder / "config"
     config.mkdir(parents=True)
-    port, admin, told, metrics = (free_port() for _ in range(4))
+    ports = {name: free_port() for name in PORTS}
     env = {
-        "KUBECONFIG": str(api.kubeconfig),
+        "KUBECONFIG": str(kubeconfig),
         "MODELOPS_GATEWAY_FOLDER": str(config),
-        "MODELOPS_GATEWAY_PORT": str(port),
-        "MODELOPS_GATEWAY_ADMIN_PORT": str(admin),
-        "MODELOPS_GATEWAY_ENVOY_METRICS_PORT": str(told),
-        "MODELOPS_GATEWAY_METRICS_PORT": str(metrics),
-        "MODELOPS_GATEWAY_LIMITER_PORT": str(free_port()),
+        "MODELOPS_GATEWAY_PEERS": "",
+        **{f"MODELOPS_GATEWAY_{name}": str(port) for name, port in ports.items()},
     }
     command = [sys.executable, "-m", "e2e.bench.gateway.control"]
     control = stack.enter_context(running(command, sides.rest, folder / "control.log", env))
     bootstrap = config / "bootstrap.json"
-    listening(control, metrics)
+    listening(control, ports["METRICS_PORT"])
     control.until(bootstrap.exists)
-    recipe = Recipe(envoy_command(bootstrap), Target(port, key, names), rust.environment())
-    return _seated(stack, folder, recipe, sides), fleet, control
+    target = Target(ports["PORT"], *known)
+    recipe = Recipe(envoy_command(bootstrap), target, rust.environment())
+    return _seated(stack, folder, recipe, sides), control

@@ -51,6 +51,7 @@ async def _measured(local: LocalCluster, intervals: Sequence[int]) -> Mapping[in
     try:
         async with _told(figure) as url:
             await _make(cluster, intervals, url)
+            await _looked_at(cluster)
             return await _rise(cluster, intervals, figure)
     finally:
         await server.close()
@@ -81,6 +82,19 @@ async def _make(cluster: Cluster, intervals: Sequence[int], url: str) -> None:
             for manifest in _pair(f"every-{interval}-{number}", interval, url):
                 await cluster.create(manifest)
         await asyncio.sleep(max(intervals) / EACH)
+
+
+async def _looked_at(cluster: Cluster) -> None:
+    """Wait until KEDA says of all that it looks at them."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        place = ("keda.sh/v1alpha1", "ScaledObject", NAMESPACE, NO_LABELS)
+        while not all(map(_ready, await cluster.list(*place))):
+            pass
+
+
+def _ready(scaled: Mapping[str, Any]) -> bool:
+    listed = scaled.get("status", {}).get("conditions", [])
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in listed)
 
 
 def _pair(name: str, interval: int, url: str) -> tuple[dict[str, Any], dict[str, Any]]:

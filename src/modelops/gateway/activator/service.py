@@ -131,7 +131,7 @@ class Activator:
     def _enter(self, cluster: str, room: Room) -> None:
         self._rooms[cluster] = room
         room.guests += 1
-        if room.waking is None:
+        if room.waking is None or room.waking.done():
             room.waking = asyncio.create_task(self.waker.keep_asking(lambda: room.model))
         self._told()
 

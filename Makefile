@@ -63,7 +63,7 @@ bench-gateway: install ## Measure the gateway beside bare Envoy, nginx, litellm 
 	$(PY) -m e2e.bench.gateway
 
 .PHONY: bench-scaling
-bench-scaling: install ## Measure scaling: on a trace, beside KEDA and an oracle
+bench-scaling: install ## Measure scaling: on a trace, beside KEDA and an oracle, and from zero, beside real KEDA
 	$(PY) -m e2e.bench.scaling
 
 .PHONY: lock

@@ -4,10 +4,10 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from e2e.bench.scaling import trace
+from e2e.bench.scaling import trace, wake
 from e2e.cluster.shell import step
 
-PARTS: Final[dict[str, Callable[[], None]]] = {"trace": trace.measure}
+PARTS: Final[dict[str, Callable[[], None]]] = {"trace": trace.measure, "wake": wake.measure}
 
 named = sys.argv[1:] or list(PARTS)
 for name in named:

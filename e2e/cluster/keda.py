@@ -19,7 +19,9 @@ APISERVICE: Final = "v1beta1.external.metrics.k8s.io"
 BINARIES: Final = {"keda": golang.KEDA, "keda-metrics-apiserver": golang.KEDA_ADAPTER}
 """By the names of the images in KEDA's manifests."""
 
-KINDS: Final = ("scaledobjects", "scaledjobs", "triggerauthentications")
+FINALIZED: Final = ("scaledobjects", "scaledjobs")
+"""Kinds whose objects KEDA must let go; it can only while it has all of its other kinds."""
+
 NOBODY: Final = 65532
 PROBE: Final = {"initialDelaySeconds": 1, "periodSeconds": 1}
 
@@ -49,10 +51,11 @@ class Keda:
             self._wait()
 
     def down(self) -> None:
-        """Remove it; its kinds go first, while it runs: it alone takes its finalizers away."""
+        """Remove it; what it scales goes first, while it runs: it alone takes finalizers away."""
         with step("removing KEDA"):
             gone = ("--ignore-not-found", "--wait", "--timeout=120s")
-            self.cluster.kubectl("delete", "crd", *(f"{kind}.keda.sh" for kind in KINDS), *gone)
+            kinds = (f"{kind}.keda.sh" for kind in FINALIZED)
+            self.cluster.kubectl("delete", "crd", *kinds, *gone)
             self.cluster.kubectl("delete", "--filename=-", *gone, stdin=self._manifests())
 
     def _manifests(self) -> str:

@@ -155,6 +155,26 @@ def test_nothing_is_told_before_something_is_known() -> None:
     asyncio.run(story())
 
 
+def test_what_goes_to_zero_goes_to_one_before() -> None:
+    """KEDA is kept from zero until no more than one replica is asked for."""
+
+    async def story() -> None:
+        engine = Told(page())
+        async with telling(engine), pods(1, served_by(engine, asked=2)) as (pod,):
+            await eventually(lambda: pod.replicas == 0)
+            channel = keda(pod)
+            stream = Keda(channel).stream(reference())
+            assert (await stream.read()).result
+            asked = GetMetricsRequest(scaledObjectRef=reference(), metricName="replicas")
+            (value,) = (await Keda(channel).call("GetMetrics")(asked)).metricValues
+            assert value.metricValueFloat == 0
+            pod.knows(served_by(engine, asked=1))
+            assert not (await stream.read()).result
+            await channel.close()
+
+    asyncio.run(story())
+
+
 def test_a_held_request_is_pushed_at_once() -> None:
     """KEDA hears within one breath that a model is needed, whichever pod holds the request."""
 

@@ -82,7 +82,7 @@ async def run(settings: Settings) -> None:
     )
     loop = asyncio.get_running_loop()
     working = cast("asyncio.Task[None]", asyncio.current_task())
-    leaving = partial(_leave, activator, settings.settle_seconds, working)
+    leaving = partial(_leave, activator, local, settings.settle_seconds, working)
     loop.add_signal_handler(signal.SIGTERM, leaving)
     try:
         with _scraped(settings, metrics):
@@ -110,11 +110,18 @@ def activated(
     return activator, view
 
 
-def _leave(activator: Activator, settle: float, working: "asyncio.Task[None]") -> None:
-    """End when nobody needs the activator any more: Envoy still takes requests for a while."""
+def _leave(
+    activator: Activator, local: Local, settle: float, working: "asyncio.Task[None]"
+) -> None:
+    """End when nobody needs this process any more: Envoy still takes requests for a while.
+
+    As long as it answers some, the other pods must know of them.
+    """
 
     async def leave() -> None:
         await activator.empty(settle)
+        while not local.at_rest:  # noqa: ASYNC110  Envoy's counts are read once a second
+            await asyncio.sleep(local.seconds)
         working.cancel()
 
     leaving = asyncio.create_task(leave())

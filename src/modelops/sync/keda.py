@@ -10,6 +10,12 @@ from modelops.sync.observed import KEDA_TYPES, SCALED_OBJECT, TRIGGER_SECRET, Ch
 POLLING_SECONDS: Final = 2
 """How often KEDA asks the gateway; a request for a model at zero is pushed to it at once."""
 
+COOLDOWN_SECONDS: Final = 3 * POLLING_SECONDS
+FIRST_SECONDS: Final = 60
+"""KEDA takes a trigger for idle when a poll of its own is broken off, as at each change of the
+ScaledObject: nothing goes to zero by a single poll, nor before the gateway has been heard at all.
+"""
+
 PAUSED: Final = "autoscaling.keda.sh/paused"
 _AT_ONCE: Final = {
     "stabilizationWindowSeconds": 0,
@@ -47,7 +53,8 @@ def scaled_object(observed: Observed, scaling: Scaling, scaler: str) -> dict[str
         },
         "pollingInterval": POLLING_SECONDS,
         # The gateway says when a model is idle. Of what other triggers say nothing is known.
-        "cooldownPeriod": scaling.idle_after_seconds if scaling.triggers else 0,
+        "cooldownPeriod": scaling.idle_after_seconds if scaling.triggers else COOLDOWN_SECONDS,
+        "initialCooldownPeriod": FIRST_SECONDS,
         "minReplicaCount": scaling.minimum,
         "maxReplicaCount": scaling.maximum,
         "advanced": {

@@ -29,13 +29,24 @@ def named(model: Model) -> str:
 class Entry:
     """One decision, when it was made (unix seconds), and what the next one must remember.
 
-    ``silent`` tells that there was no request then: none in flight, none held.
+    ``silent`` tells that there was no request then: none in flight, none held. ``asked`` is how
+    many replicas are asked for as yet.
     """
 
     decision: Decision
     at: float
     memory: Memory
     silent: bool = False
+    asked: int | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether KEDA shall keep from zero.
+
+        What goes to zero goes to one before: a Kubernetes that takes replicas away down to one, as
+        its HPA does, would write that again over KEDA's zero that came in between.
+        """
+        return self.decision.active or (self.asked or 0) > 1
 
     def document(self) -> dict[str, Any]:
         """Return what others are told."""
@@ -80,8 +91,8 @@ class Book:
         memory = before.memory if before else Memory()
         reading = found.reading(model, at)
         decision, memory = decide(policy, memory, reading)
-        self.entries[name] = Entry(decision, at, memory, reading.silent)
-        if before is None or before.decision != decision:
+        now = self.entries[name] = Entry(decision, at, memory, reading.silent, model.asked)
+        if before is None or before.decision != decision or before.active is not now.active:
             _log(name, before, decision)
             self._tell(name)
 

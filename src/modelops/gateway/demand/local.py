@@ -56,6 +56,11 @@ class Local:
             arrivals=dict(self.arrivals),
         )
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether Envoy has no request of any model, or is not there any more."""
+        return not any((self.in_flight or {}).values())
+
     async def run(self) -> None:
         """Read Envoy's counts about once a second until cancelled."""
         async with AsyncClient(base_url=self.admin, trust_env=False) as envoy:

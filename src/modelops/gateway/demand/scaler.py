@@ -47,7 +47,7 @@ class Scaler:
     async def is_active(self, asked: ScaledObjectRef, context: Any) -> IsActiveResponse:
         """Tell whether the model is to have any replica."""
         entry = await self._entry(asked, context)
-        return IsActiveResponse(result=entry.decision.active)
+        return IsActiveResponse(result=entry.active)
 
     async def stream_is_active(
         self, asked: ScaledObjectRef, context: Any
@@ -59,8 +59,8 @@ class Scaler:
             while True:
                 news.clear()
                 entry = await self._entry(asked, context)
-                if entry.decision.active is not told:
-                    told = entry.decision.active
+                if entry.active is not told:
+                    told = entry.active
                     yield IsActiveResponse(result=told)
                 await news.wait()
 

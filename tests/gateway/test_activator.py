@@ -13,6 +13,8 @@ from gateway.activated import PATH, Pod, play
 from gateway.engine import Engine, engine
 from gateway.proxy import free_ports
 from modelops.cluster import Answer
+from modelops.gateway.demand.local import Local
+from modelops.gateway.main import leave
 
 WOKEN = "x-modelops-status"
 
@@ -301,6 +303,24 @@ def test_who_leaves_gives_the_place_back_and_stops_the_engine(tmp_path: Path, fa
         running.cancel()
         await pod.until(lambda: not fake.cancelled.empty())
         await asyncio.wait_for(pod.activator.empty(0), 5)
+
+    play(tmp_path, story)
+
+
+def test_who_is_told_to_go_first_answers_what_waits(tmp_path: Path, fake: Engine) -> None:
+    """A process that ends, as its pod does, stays until all that it holds is answered."""
+
+    async def story(pod: Pod) -> None:
+        await pod.have("sleepy")
+        working = asyncio.create_task(asyncio.Event().wait())
+        waiting = task(pod, "sleepy")
+        await pod.until_held("sleepy", 1)
+        leave(pod.activator, Local("", in_flight={}), 0, working)
+        await pod.until(lambda: pod.asked("sleepy") == 1)
+        assert not working.done()
+        await pod.replicas("sleepy", fake.port)
+        assert (await pod.end(waiting))[0].status_code == 200
+        await pod.until(working.cancelled)
 
     play(tmp_path, story)
 

@@ -79,6 +79,7 @@ def test_the_real_process_stays_up_and_recovers(tmp_path: Path) -> None:
         "MODELOPS_GATEWAY_FOLDER": str(tmp_path),
         "MODELOPS_GATEWAY_BIND_ADDRESS": "127.0.0.1",
         "MODELOPS_GATEWAY_PEERS": "",
+        "MODELOPS_GATEWAY_SETTLE_SECONDS": "0",
     }
     taken = socket.create_server(("127.0.0.1", ports["METRICS"]))
     log = tmp_path / "log"

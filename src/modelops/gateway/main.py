@@ -82,7 +82,7 @@ async def run(settings: Settings) -> None:
     )
     loop = asyncio.get_running_loop()
     working = cast("asyncio.Task[None]", asyncio.current_task())
-    leaving = partial(_leave, activator, local, settings.settle_seconds, working)
+    leaving = partial(leave, activator, local, settings.settle_seconds, working)
     loop.add_signal_handler(signal.SIGTERM, leaving)
     try:
         with _scraped(settings, metrics):
@@ -110,21 +110,19 @@ def activated(
     return activator, view
 
 
-def _leave(
-    activator: Activator, local: Local, settle: float, working: "asyncio.Task[None]"
-) -> None:
+def leave(activator: Activator, local: Local, settle: float, working: "asyncio.Task[Any]") -> None:
     """End when nobody needs this process any more: Envoy still takes requests for a while.
 
     As long as it answers some, the other pods must know of them.
     """
 
-    async def leave() -> None:
+    async def emptied() -> None:
         await activator.empty(settle)
         while not local.at_rest:  # noqa: ASYNC110  Envoy's counts are read once a second
             await asyncio.sleep(local.seconds)
         working.cancel()
 
-    leaving = asyncio.create_task(leave())
+    leaving = asyncio.create_task(emptied())
     working.add_done_callback(lambda _: leaving.cancel())
 
 

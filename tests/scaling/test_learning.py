@@ -61,8 +61,8 @@ def test_a_limit_is_known_once_it_was_seen() -> None:
     """What replicas do at most is known after requests waited at all of them for long."""
     pulse = felt(steady(100))
     assert pulse.limit is None
-    assert felt(steady(10, 100, waiting=2), pulse).limit is None
-    pressed = felt(steady(30, 100, waiting=2), pulse)
+    assert felt(steady(10, 100, waiting=8), pulse).limit is None
+    pressed = felt(steady(30, 100, waiting=8), pulse)
     assert pressed.limit == pytest.approx(3, rel=0.05)
     later = replace(pressed, at=130 + LIMIT_SECONDS)
     assert later.limit is None
@@ -70,8 +70,8 @@ def test_a_limit_is_known_once_it_was_seen() -> None:
 
 def test_a_limit_follows_requests_that_become_longer() -> None:
     """When replicas at their limit answer fewer than before, the limit is what they do now."""
-    before = felt(steady(130, waiting=2))
-    fewer = [(reading, 2.0) for reading, _ in steady(400, 130, waiting=2)]
+    before = felt(steady(130, waiting=8))
+    fewer = [(reading, 2.0) for reading, _ in steady(400, 130, waiting=8)]
     assert before.limit == pytest.approx(3, rel=0.05)
     assert felt(fewer, before).limit == pytest.approx(1, rel=0.15)
 

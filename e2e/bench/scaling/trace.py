@@ -1,8 +1,8 @@
 """The default policy on half an hour of Azure's conversations, beside KEDA and an oracle.
 
 Everything is simulated, with the code that decides on a cluster: `modelops simulate` shows the
-same. Nothing of the policy was chosen by this trace; the traces of ``held_out`` tell how it does on
-others. Fills the tables of docs/benchmarks.md and draws docs/images/scaling-*.png.
+same. Other loads, shapes and engines tell whether that is luck. Fills the tables of
+docs/benchmarks.md and draws docs/images/scaling-*.png.
 """
 
 import json
@@ -75,7 +75,7 @@ def measure() -> None:
     for cold in COLD_STARTS:
         say(f"cold start {cold} s")
         found[cold] = _found(_course(trace, cold))
-    rows = list(_held_out(trace))
+    rows = list(_others(trace))
     record("scaling-trace", [f for cold, one in found.items() for f in _figures(cold, one)])
     _tell(rows)
     _draw(trace, found)
@@ -135,7 +135,7 @@ def _figures(cold: int, found: Found) -> list[Figure]:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """How it went on a trace that nothing was chosen by."""
+    """How it went on another trace, or on another engine."""
 
     trace: str
     engine: str
@@ -145,7 +145,7 @@ class Row:
     oracle: Point
 
 
-def _held_out(azure: Trace) -> Iterator[Row]:
+def _others(azure: Trace) -> Iterator[Row]:
     """Yield other loads, other shapes, other seeds and other engines."""
     traces = {f"Azure x {load:g}": scaled(azure, load, 1) for load in (0.5, 2)}
     traces |= {shape: synthetic(shape, 1800, 4.5, 11) for shape in SHAPES}
@@ -183,7 +183,7 @@ def _tell(rows: list[Row]) -> None:
         for row in rows
     ]
     text = json.dumps(document, indent=2) + "\n"
-    (OUT / "scaling-held-out.json").write_text(text, encoding="utf-8")
+    (OUT / "scaling-others.json").write_text(text, encoding="utf-8")
 
 
 def _line(row: Row) -> str:

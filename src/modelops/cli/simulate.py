@@ -67,7 +67,8 @@ Policies = Annotated[
     typer.Option(
         "--policy",
         help="A file with a model or its `spec.scaling`, or the latter itself as "
-        "'{maxReplicas: 8, targets: {concurrency: 16}}'. May be given several times.",
+        "'{maxReplicas: 8, targets: {concurrency: 16}}'. May be given several times. Without it: "
+        "{maxReplicas: 40}.",
     ),
 ]
 Beside = Annotated[

@@ -137,7 +137,7 @@ def _windowed(policy: Policy, memory: Memory, reading: Reading, need: Ask) -> De
         return _followed(need, count)
     up = count < need.replicas
     seconds = (policy.up if up else policy.down).window_seconds
-    note = f", until {'more' if up else 'fewer'} are asked for through {seconds:.0f} s"
+    note = f" until {'more were needed' if up else 'fewer were enough'} for {seconds:.0f} s"
     return _followed(need, count, note, "window")
 
 

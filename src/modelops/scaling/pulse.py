@@ -13,6 +13,9 @@ SLOW_SECONDS: Final = 120.0
 OWN_SECONDS: Final = 300.0
 """What a replica's cache holds is a mean over so long."""
 
+PRESSED: Final = 4
+"""So many requests wait at a replica that is at its limit; fewer do so by chance."""
+
 KEPT_SECONDS: Final = 20.0
 """Requests that have waited for so long at every replica are no chance: this is the limit."""
 
@@ -122,7 +125,8 @@ def _owned(pulse: Pulse, reading: Reading, seconds: float) -> Pulse:
 
 def _pressed(pulse: Pulse, reading: Reading, *, slow: bool) -> Pulse:
     """Return it with whether the replicas are at their limit."""
-    if not reading.ready or not (slow or (reading.waiting or 0.0) >= reading.ready):
+    ready, waiting = reading.ready or 0, reading.waiting or 0.0
+    if not ready or not (slow or waiting >= PRESSED * ready):
         return replace(pulse, pressed_since=None)
     since = reading.at if pulse.pressed_since is None else pulse.pressed_since
     limited = reading.at if reading.at - since >= KEPT_SECONDS else pulse.limited_at

@@ -2,8 +2,8 @@
 
 A plan has a replica for each so many requests that are open within a while, asks for it a cold
 start ahead, and keeps it through dips that are shorter than one. All whiles are tried, each with
-as many requests a replica as the objective allows; then, block by block, whatever can be left out
-is left out, again and again.
+as many requests a replica as the objective allows, and the lowest number that is enough all the
+time; then, block by block, whatever can be left out is left out, again and again.
 """
 
 import math
@@ -16,6 +16,9 @@ from modelops.simulation.world import Played
 
 WHILES: Final = (1, 10, 30, 60)
 """Seconds that a plan looks ahead and back."""
+
+SAVES: Final = 0.99
+"""A search goes on while it brings the hours down to less than this share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,11 @@ def oracle(
     found = [plan for seconds in WHILES for plan in _densest(load, play, good, cold_start, seconds)]
     if not found:
         return None
-    plan, played = min(found, key=lambda pair: pair[1].replica_hours)
-    for size in (2 * block, block, block // 2) if block else ():
-        plan, played = _thinned(plan, played, play, good, size)
-    return played
+    best = min(found, key=_hours)
+    if not block:
+        return best[1]
+    begun = [best, *_fixed(len(load), math.ceil(max(load)), play, good)]
+    return min((_search(pair, play, good, block) for pair in begun), key=_hours)[1]
 
 
 def _densest(
@@ -78,6 +82,42 @@ def _densest(
             yield plan, played
         else:
             high = middle
+
+
+def _fixed(
+    seconds: int, most: int, play: Callable[[Plan], Played], good: Callable[[Played], bool]
+) -> Iterator[tuple[Plan, Played]]:
+    """Yield the lowest number of replicas that is good all the time."""
+    low, high, found = 0, most, None
+    while high - low > 1:
+        middle = (low + high) // 2
+        plan = Plan((middle,) * seconds)
+        played = play(plan)
+        if good(played):
+            high, found = middle, (plan, played)
+        else:
+            low = middle
+    if found is not None:
+        yield found
+
+
+def _search(
+    begun: tuple[Plan, Played],
+    play: Callable[[Plan], Played],
+    good: Callable[[Played], bool],
+    block: int,
+) -> tuple[Plan, Played]:
+    """Thin a plan out, in smaller and smaller blocks, until that saves nothing any more."""
+    while True:
+        before = _hours(begun)
+        for size in (2 * block, block, block // 2):
+            begun = _thinned(*begun, play, good, size)
+        if _hours(begun) > SAVES * before:
+            return begun
+
+
+def _hours(found: tuple[Plan, Played]) -> float:
+    return found[1].replica_hours
 
 
 def _highest(values: Sequence[int], back: int, ahead: int) -> list[int]:

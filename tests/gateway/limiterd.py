@@ -1,7 +1,7 @@
 """A process that answers an Envoy about limits, without a cluster: what runs beside it in a pod.
 
 Its argument is JSON: the limiter's port, Redis' URL or nothing, the pod's name, whether it is open,
-tenants, models, routes, tokens of keys, and Envoy's admin port and folder.
+tenants, models, routes, limits and tokens of keys, and Envoy's admin port and folder.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from modelops.gateway.metrics import Metrics
 from modelops.gateway.render import render
 from modelops.gateway.snapshot import Endpoint, Front, Model, Route, Snapshot, Target, Tenant
 
-CHANGING = ("revocation.json", "routes.json")
+CHANGING = ("modelops.json", "routes.json")
 """The files that say who is contended."""
 
 
@@ -43,7 +43,8 @@ async def run(told: dict[str, Any]) -> None:
     tenants = tuple(Tenant(**fields) for fields in told["tenants"])
     models = tuple(_model(**fields) for fields in told["models"])
     routes = tuple(_route(**fields) for fields in told["routes"])
-    snapshot = Snapshot(models, routes, tenants, key_tokens=told["key_tokens"])
+    limits = frozenset(told["key_limits"])
+    snapshot = Snapshot(models, routes, tenants, key_limits=limits, key_tokens=told["key_tokens"])
     limiter.follow(snapshot)
 
     def write() -> None:

@@ -169,19 +169,19 @@ def test_keys_are_made_revoked_and_rotated(tmp_path: Path) -> None:
         await store.add(EXPIRED)
         first = await store.signing_key()
         await stage.until(lambda files: first.id in files["verifier.json"])
-        await stage.until(lambda files: '"value":"7000"' in files["limits.json"])
-        assert '"value":"5000"' not in published(tmp_path)["limits.json"]
+        await stage.until(lambda files: '"7000":' in files["modelops.json"])
+        assert '"5000":' not in published(tmp_path)["modelops.json"]
         await store.revoke("k1")
         await store.revoke("k0")
-        await stage.until(lambda files: "k1" in files["revocation.json"])
-        assert "k0" not in published(tmp_path)["revocation.json"]
+        await stage.until(lambda files: "k1" in files["modelops.json"])
+        assert "k0" not in published(tmp_path)["modelops.json"]
         for _ in range(2):  # twice is no error
             await store.revoke("corp:alice")
-        await stage.until(lambda files: "corp:alice" in files["revocation.json"])
+        await stage.until(lambda files: "corp:alice" in files["modelops.json"])
         (foreign,) = [s for s in await store.list() if s.foreign]
         assert (foreign.id, foreign.revoked) == ("corp:alice", True)
         await store.restore("corp:alice")
-        await stage.until(lambda files: "corp:alice" not in files["revocation.json"])
+        await stage.until(lambda files: "corp:alice" not in files["modelops.json"])
         with pytest.raises(UnknownKey):
             await store.restore("corp:alice")
         second = await store.rotate()
@@ -219,7 +219,7 @@ def test_a_record_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         await stage.store.add(RECORD)
         name = f"{SYSTEM}/api-key-k1"
         stage.server.edit("configmaps", name, lambda m: m.update(data={"record": "{}"}))
-        await stage.until(lambda files: "k1" in files.get("revocation.json", ""))
+        await stage.until(lambda files: "k1" in files.get("modelops.json", ""))
 
     play(tmp_path, story)
 

@@ -145,6 +145,7 @@ def _pod(stack: ExitStack, envoy: Gateway, url: str, opened: str) -> Pod:
         "pod": Path(envoy.front.folder).name,
         "open": opened == "Open",
         "tenants": [asdict(t) for t in TENANTS],
+        "key_limits": sorted(envoy.snapshot.key_limits),
         "key_tokens": KEY_TOKENS,
         "models": [asdict(m) for m in envoy.snapshot.models],
         "routes": [asdict(r) for r in envoy.snapshot.routes],

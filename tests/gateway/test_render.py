@@ -161,7 +161,7 @@ def test_only_what_changed_is_written(tmp_path: Path) -> None:
     publish(tmp_path, render(first, FRONT), published(tmp_path))
     assert publish(tmp_path, render(moved, FRONT), published(tmp_path)) == {"clusters.json"}
     revoked = render(replace(moved, revoked=frozenset()), FRONT)
-    assert publish(tmp_path, revoked, published(tmp_path)) == {"revocation.json"}
+    assert publish(tmp_path, revoked, published(tmp_path)) == {"modelops.json"}
     publish(tmp_path, {"other.json": ""}, published(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["other.json"]
 

@@ -6,7 +6,7 @@ by Envoy's global rate limit protocol.
 
 from typing import Final
 
-from modelops.gateway.access import CLAIMS, MARK, SHADOW
+from modelops.gateway.access import CLAIMS, CONTENDED, MARK
 from modelops.gateway.clusters import HTTP
 from modelops.gateway.loopback import loopback
 from modelops.gateway.snapshot import Front
@@ -45,7 +45,7 @@ def asker(front: Front) -> Json:
         disable_x_envoy_ratelimited_header=True,
         rate_limits=[
             _question(_required("key", *CLAIMS, "ask")),
-            _question(_required("spent", *SHADOW)),
+            _question(_required("spent", *CONTENDED)),
             _question(_marked()),
             _question(_required("gate", *GATE, source="ROUTE_ENTRY")),
             _end(),

@@ -8,7 +8,7 @@ from modelops.gateway.access import CLAIMS, KEY_ID, MARK, TENANT
 from modelops.gateway.contention import asker
 from modelops.gateway.foreign import foreign
 from modelops.gateway.listing import listing
-from modelops.gateway.module import module
+from modelops.gateway.module import FILTER, NAME
 from modelops.gateway.multipart import multipart
 from modelops.gateway.routes import MODEL, ROUTES
 from modelops.gateway.snapshot import Front, Tls
@@ -125,12 +125,8 @@ def _filters(front: Front) -> list[Json]:
     return [
         _followed("verifier", access.JWT, front),
         *foreign(front),
-        _remembered(
-            "caller", {KEY_ID: _metadata(*CLAIMS, "jti"), TENANT: _metadata(*CLAIMS, "sub")}
-        ),
-        _followed("revocation", access.RBAC, front),
-        _followed("limits", access.LIMIT, front),
-        module(front),
+        *_caller(front),
+        _followed(NAME, FILTER, front),
         multipart(),
         listing(),
         asker(front),
@@ -151,6 +147,14 @@ def _followed(name: str, kind: str, front: Front) -> Json:
 
 def _metadata(*path: str) -> str:
     return f"%DYNAMIC_METADATA({':'.join(path)})%"
+
+
+def _caller(front: Front) -> list[Json]:
+    """Return the filter that says whose a token is, if not all are ours, which the module reads."""
+    if not front.issuers:
+        return []
+    told = {KEY_ID: _metadata(*CLAIMS, "jti"), TENANT: _metadata(*CLAIMS, "sub")}
+    return [_remembered("caller", told)]
 
 
 def _remembered(name: str, texts: Mapping[str, str]) -> Json:

@@ -7,7 +7,8 @@ folder that its environment's ENVOY_DYNAMIC_MODULES_SEARCH_PATH names.
 from typing import Final
 
 from modelops.gateway import multipart
-from modelops.gateway.snapshot import Front
+from modelops.gateway.access import callers
+from modelops.gateway.snapshot import Front, Snapshot
 from modelops.gateway.typed import FILTERS, Json, extension, typed
 
 NAME: Final = "modelops"
@@ -31,8 +32,8 @@ _LARGE_PATHS: Final = ("/v1/embeddings",)
 """Those whose answers are too large to be kept until they are complete."""
 
 
-def module(front: Front) -> Json:
-    """Return the filter."""
+def module(snapshot: Snapshot, front: Front) -> Json:
+    """Return the filter's configuration."""
     settings = {
         "largest_body": front.largest_body,
         "json_paths": JSON_PATHS,
@@ -40,9 +41,9 @@ def module(front: Front) -> Json:
         "usage_paths": _USAGE_PATHS,
         "large_paths": _LARGE_PATHS,
         "told": front.collector is not None,
+        **callers(snapshot, front),
     }
-    return extension(
-        NAME,
+    return typed(
         FILTER,
         dynamic_module_config=_MODULE,
         filter_name="stream",

@@ -12,6 +12,7 @@ from modelops.gateway.clusters import cluster
 from modelops.gateway.groups import chains, composite
 from modelops.gateway.listener import CERTIFICATE, certificate
 from modelops.gateway.memo import Memo, dumps
+from modelops.gateway.module import NAME, module
 from modelops.gateway.routes import virtual_hosts
 from modelops.gateway.snapshot import Front, Snapshot
 from modelops.gateway.typed import discovery, typed
@@ -41,8 +42,7 @@ def render(
     contents = {
         "clusters.json": discovery(found[name] for name in sorted(found)),
         "verifier.json": _filter("verifier", access.verifier(snapshot, front)),
-        "revocation.json": _filter("revocation", access.revocation(snapshot, front)),
-        "limits.json": _filter("limits", access.limits(snapshot, front)),
+        f"{NAME}.json": _filter(NAME, module(snapshot, front)),
         **_certificate(front),
         "routes.json": discovery([virtual_hosts(snapshot, known)]),
         BOOTSTRAP: bootstrap(front),

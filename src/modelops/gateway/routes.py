@@ -71,7 +71,7 @@ def virtual_hosts(snapshot: Snapshot, memo: Memo) -> Json:
     host = {
         "name": ROUTES,
         "domains": ["*"],
-        "request_headers_to_remove": [MARK],
+        "request_headers_to_remove": [MARK, "authorization"],
         "matcher": _by_tenant(snapshot, memo),
     }
     return typed(

@@ -28,6 +28,11 @@ impl Stream {
         unsafe { abi::set_header(self.0, kind, key, value) };
     }
 
+    /// Takes a header away.
+    pub fn drop_header(&self, kind: Headers, name: &str) {
+        unsafe { abi::set_header(self.0, kind, Buffer::of(name.as_bytes()), Buffer::EMPTY) };
+    }
+
     /// An attribute's text, such as the request's path without its query.
     pub fn text(&self, attribute: Attribute) -> &str {
         let mut found = Buffer::EMPTY;

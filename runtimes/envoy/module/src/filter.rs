@@ -3,12 +3,16 @@
 use crate::abi::{Attribute, Body, BodyStatus, Headers, HeadersStatus};
 use crate::affinity;
 use crate::answer::{Events, Whole};
+use crate::caller::{self, Caller};
 use crate::counts::{Counts, End, Time, labels};
 use crate::envoy::Stream;
 use crate::request::{self, Wrong};
+use crate::shares::{Shares, Used};
 use crate::usage::Usage;
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -36,6 +40,30 @@ pub struct Settings {
     large_paths: Vec<String>,
     /// Whether numbers of tokens are told to others, too.
     told: bool,
+    /// The header that says that a share is used up.
+    mark: String,
+    /// Whether others than we sign tokens; then filters before have said whose each is.
+    other_issuers: bool,
+    /// Whether routes depend on the tenant.
+    by_tenant: bool,
+    /// Ids of keys that are not taken any more.
+    revoked: HashSet<String>,
+    contended: Contended,
+    shares: Shares,
+}
+
+/// About whose requests somebody is asked.
+#[derive(Deserialize)]
+struct Contended {
+    everyone: bool,
+    keys: HashSet<String>,
+    tenants: HashSet<String>,
+}
+
+impl Contended {
+    fn has(&self, caller: &Caller) -> bool {
+        self.everyone || self.keys.contains(&caller.key) || self.tenants.contains(&caller.tenant)
+    }
 }
 
 /// What a route says.
@@ -56,6 +84,7 @@ enum Reading {
 /// One stream.
 pub struct Filter {
     settings: Arc<Settings>,
+    caller: Rc<Caller>,
     started: Instant,
     json: bool,
     answered: bool,
@@ -79,6 +108,7 @@ impl Filter {
     pub fn new(settings: Arc<Settings>) -> Self {
         Self {
             settings,
+            caller: Rc::default(),
             started: Instant::now(),
             json: false,
             answered: false,
@@ -88,8 +118,12 @@ impl Filter {
         }
     }
 
-    /// A request's head: it waits for the body.
-    pub fn request_headers(&mut self, stream: Stream, last: bool) -> HeadersStatus {
+    /// A request's head: it waits for the body, if its caller is welcome.
+    pub fn request_headers(&mut self, stream: Stream, last: bool, used: &Used) -> HeadersStatus {
+        if let Err(why) = self.admit(stream, used) {
+            stream.answer(401, "", why);
+            return HeadersStatus::StopIteration;
+        }
         let path = stream.text(Attribute::RequestUrlPath);
         let kind = stream.header(Headers::Request, "content-type").unwrap_or_default();
         self.json = one_of(&self.settings.json_paths, path) && is_kind(kind, "application/json");
@@ -99,6 +133,37 @@ impl Filter {
         }
         stream.keep_at_most(self.settings.largest_body as u64);
         HeadersStatus::StopIteration
+    }
+
+    /// Finds out who sends a request, and takes note of what that means to others.
+    fn admit(&mut self, stream: Stream, used: &Used) -> Result<(), &'static str> {
+        self.caller = self.who(stream).ok_or("modelops_no_key")?;
+        stream.drop_header(Headers::Request, "authorization");
+        let (settings, caller) = (&*self.settings, &*self.caller);
+        if settings.revoked.contains(&caller.key) {
+            return Err("modelops_revoked");
+        }
+        if settings.by_tenant && !settings.other_issuers {
+            stream.remember(TENANT, &caller.tenant);
+        }
+        if settings.contended.has(caller) {
+            stream.tell(WORDS, "contended", "contended");
+        }
+        if used.above(&settings.shares, &caller.key, caller.limit.as_deref(), &caller.tenant) {
+            stream.set_header(Headers::Request, &settings.mark, "1");
+        }
+        Ok(())
+    }
+
+    fn who(&self, stream: Stream) -> Option<Rc<Caller>> {
+        let header = stream.header(Headers::Request, "authorization")?;
+        let found = caller::of_token(caller::token(header)?);
+        if !self.settings.other_issuers {
+            return found;
+        }
+        let [key, tenant] = [KEY, TENANT].map(|name| stream.remembered(name).to_owned());
+        let limit = found.and_then(|caller| caller.limit.clone());
+        Some(Rc::new(Caller { key, tenant, limit }))
     }
 
     /// A piece of its body.
@@ -232,7 +297,7 @@ impl Filter {
         let status = stream.number(Attribute::ResponseCode);
         let model = stream.text(Attribute::XdsRouteName);
         if let Some(end) = self.end(stream, status) {
-            let (tenant, key) = (stream.remembered(TENANT), stream.remembered(KEY));
+            let Caller { key, tenant, .. } = &*self.caller;
             let caller =
                 labels(&[("tenant", tenant), ("key", key), ("model", model), ("path", path)]);
             counts.count(&caller, &end);

@@ -4,13 +4,16 @@ use crate::abi::{self, BodyStatus, Buffer, EnvoyFilter, HeadersStatus};
 use crate::counts::Counts;
 use crate::envoy::Stream;
 use crate::filter::{Filter, Route, Settings};
+use crate::shares::Used;
 use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// Envoy's process has one set of counts, whichever configuration a stream came by.
 static COUNTS: OnceLock<Counts> = OnceLock::new();
+/// So it is with what was used of limits.
+static USED: LazyLock<Used> = LazyLock::new(Used::default);
 const BROKEN: &str = concat!(
     r#"{"error": {"message": "The gateway failed at this request.", "type": "server_error", "#,
     r#""param": null, "code": "gateway_failed"}}"#
@@ -113,7 +116,9 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     envoy: EnvoyFilter, filter: *const c_void, last: bool,
 ) -> HeadersStatus {
     let stopped = HeadersStatus::StopIteration;
-    unsafe { with(envoy, filter, stopped, |filter, stream| filter.request_headers(stream, last)) }
+    unsafe {
+        with(envoy, filter, stopped, |filter, stream| filter.request_headers(stream, last, &USED))
+    }
 }
 
 #[unsafe(no_mangle)]

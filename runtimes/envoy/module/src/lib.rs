@@ -7,6 +7,7 @@
 mod abi;
 pub mod affinity;
 pub mod answer;
+pub mod caller;
 pub mod counts;
 #[cfg(not(test))]
 mod envoy;
@@ -16,4 +17,5 @@ mod filter;
 mod hooks;
 pub mod json;
 pub mod request;
+pub mod shares;
 pub mod usage;

@@ -20,6 +20,7 @@ OPTIONS = (
     "--set=gateway.tlsSecret=cert",
     "--set=gateway.tenantRequestsPerMinute=4294967295",
     "--set=gateway.largestBody=33554433",
+    "--set=gateway.accessLog=Errors",
     "--set=watchNamespaces={a,b}",
     "--set=gateway.openTelemetry.collector=http://otel.ns:4318",
     "--set-json=gateway.openTelemetry.tracedPercent=0.5",
@@ -97,7 +98,7 @@ def test_every_setting_has_its_variable(helm: Helm, monkeypatch: pytest.MonkeyPa
     assert names == {f"MODELOPS_GATEWAY_{name}".upper() for name in Settings.model_fields}
     read = settings(helm, monkeypatch, *OPTIONS)
     assert (read.tls_folder, read.tenant_limit, read.namespaces) == ("/tls", 2**32 - 1, ("a", "b"))
-    assert read.largest_body == 33_554_433
+    assert (read.largest_body, read.front.access_log) == (33_554_433, "Errors")
     assert read.front.collector == Collector("otel.ns", 4318, 0.5)
     assert read.system_namespace == NAMESPACE
 

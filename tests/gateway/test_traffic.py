@@ -3,14 +3,16 @@
 import json
 import socket
 import threading
+from pathlib import Path
 
 import httpx
 import pytest
 
 from gateway.conftest import model
 from gateway.engine import EVENTS, Engine, engine
-from gateway.proxy import Gateway, until
+from gateway.proxy import Gateway, gateway, until
 from modelops.gateway.routes import JSON_PATHS
+from modelops.gateway.snapshot import AccessLog
 
 CHAT = {"model": "llama-8b", "messages": []}
 
@@ -236,3 +238,18 @@ def test_many_callers_at_once_are_all_answered(front: Gateway) -> None:
     for thread in threads:
         thread.join()
     assert codes == [200] * 64
+
+
+@pytest.mark.parametrize(("kind", "lines"), [("All", 2), ("Errors", 1), ("Off", 0)])
+def test_the_access_log_has_what_is_wanted(
+    tmp_path: Path, fake: Engine, kind: AccessLog, lines: int
+) -> None:
+    """Every request has a line, or those that were refused, or none."""
+    with gateway(tmp_path, access_log=kind) as quiet:
+        quiet.serve(models=(model("llama-8b", fake.port),))
+        with quiet.client(quiet.key("*")) as client:
+            until(lambda: client.get("/v1/models/llama-8b").status_code == 200, 5)
+            for name in ("llama-8b", "none"):
+                client.post("/v1/completions", json={"model": name})
+    log = (tmp_path / "log").read_text()
+    assert log.count('"path":"/v1/completions"') == lines

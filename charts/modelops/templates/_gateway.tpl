@@ -96,6 +96,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   value: {{ ternary "/redis" "" (ne .Values.redis.existingSecret "") | quote }}
 - name: MODELOPS_GATEWAY_LARGEST_BODY
   value: {{ .Values.gateway.largestBody | int64 | quote }}
+- name: MODELOPS_GATEWAY_ACCESS_LOG
+  value: {{ .Values.gateway.accessLog | quote }}
 - name: MODELOPS_GATEWAY_MEMORY
   valueFrom:
     resourceFieldRef:

@@ -72,7 +72,7 @@ def _manager(front: Front) -> Json:
         },
         http_filters=_filters(front),
         local_reply_config={"mappers": answers.mappers()},
-        access_log=[_log()],
+        access_log=_log(front),
         always_set_request_id_in_response=True,
         **({"tracing": tracing(front.collector)} if front.collector else {}),
         **_limits(front),
@@ -176,8 +176,18 @@ def _kept(key: str, text: str) -> Json:
     }
 
 
-def _log() -> Json:
-    """Return the access log: one JSON object a request, on standard output."""
+def _log(front: Front) -> list[Json]:
+    """Return the access log: one JSON object a request, on standard output, if it is wanted."""
+    if front.access_log == "Off":
+        return []
+    bad = {"value": {"default_value": 400, "runtime_key": "modelops.log.status"}, "op": "GE"}
+    errors = [{"status_code_filter": {"comparison": bad}}, {"response_flag_filter": {}}]
+    which = {"filter": {"or_filter": {"filters": errors}}} if front.access_log == "Errors" else {}
+    return [{**_line(), **which}]
+
+
+def _line() -> Json:
+    """Return the logger, and what it says of a request."""
     fields = {
         "time": "%START_TIME%",
         "request": "%REQ(X-REQUEST-ID)%",

@@ -12,7 +12,7 @@ from modelops.gateway.activator.places import Bounds
 from modelops.gateway.grants import GRANT
 from modelops.gateway.limiter.address import Address
 from modelops.gateway.oidc import is_safe
-from modelops.gateway.snapshot import Collector, Front, Issuer, Tls
+from modelops.gateway.snapshot import AccessLog, Collector, Front, Issuer, Tls
 from modelops.setting import Names, Port
 
 PREFIX: Final = "MODELOPS_GATEWAY_"
@@ -132,6 +132,7 @@ class Settings(BaseSettings):
     on_failure: Literal["Open", "Closed"] = Field(
         "Open", description="Whether requests pass while their limits cannot be looked up."
     )
+    access_log: AccessLog = Field("All", description="Which requests the access log has.")
     largest_body: int = Field(33_554_432, ge=1024, description="Largest request; bytes.")
     tenant_limit: int = Field(
         0, ge=0, description="Requests per minute of a tenant without an object; 0: no limit."
@@ -176,6 +177,7 @@ class Settings(BaseSettings):
             activator_port=self.activator_port,
             open_on_failure=self.on_failure == "Open",
             largest_body=self.largest_body,
+            access_log=self.access_log,
             tenant_limit=self.tenant_limit,
             memory=self.memory,
             issuers=tuple(each.trusted for each in self.oidc),

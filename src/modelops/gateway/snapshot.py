@@ -249,6 +249,9 @@ class Issuer:
         return f"{self.name}:" if self.tenant_prefix is None else self.tenant_prefix
 
 
+AccessLog = Literal["All", "Errors", "Off"]
+
+
 @dataclass(frozen=True, slots=True)
 class Front:
     """What is fixed while a gateway runs: addresses, ports, sizes in bytes, times in seconds.
@@ -256,7 +259,8 @@ class Front:
     ``folder`` holds the files that Envoy reads; ``tenant_limit`` is the number of requests per
     minute of one tenant without an object (0: no limit). ``open_on_failure`` is whether requests
     pass that should be asked about while nobody answers.
-    ``memory`` is what Envoy may take (0: all that there is).
+    ``memory`` is what Envoy may take (0: all that there is). Errors in the ``access_log`` are also
+    answers that broke off.
     """
 
     folder: str
@@ -268,6 +272,7 @@ class Front:
     activator_port: int = 9907
     open_on_failure: bool = True
     issuer: str = ISSUER
+    access_log: AccessLog = "All"
     largest_body: int = 32 * 1024 * 1024
     headers_seconds: int = 10
     upload_seconds: int = 120

@@ -143,7 +143,7 @@ impl Filter {
         if settings.revoked.contains(&caller.key) {
             return Err("modelops_revoked");
         }
-        if settings.by_tenant && !settings.other_issuers {
+        if settings.by_tenant && !settings.other_issuers && !caller.tenant.is_empty() {
             stream.remember(TENANT, &caller.tenant);
         }
         if settings.contended.has(caller) {

@@ -18,14 +18,15 @@ from modelops.gateway.limiter.shared import Shared
 from modelops.gateway.meter import Meter
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.render import render
-from modelops.gateway.snapshot import Endpoint, Front, Model, Route, Snapshot, Target, Tenant
+from modelops.gateway.snapshot import Endpoint, Front, Model, Route, Scale, Snapshot, Target, Tenant
 
 CHANGING = ("modelops.json", "routes.json")
 """The files that say who is contended."""
 
 
-def _model(endpoints: list[dict[str, Any]], **fields: Any) -> Model:
-    return Model(endpoints=tuple(Endpoint(**each) for each in endpoints), **fields)
+def _model(endpoints: list[dict[str, Any]], scale: dict[str, Any], **fields: Any) -> Model:
+    found = tuple(Endpoint(**each) for each in endpoints)
+    return Model(endpoints=found, scale=Scale(**scale), **fields)
 
 
 def _route(targets: list[dict[str, Any]], fallback: list[dict[str, Any]], **fields: Any) -> Route:

@@ -5,35 +5,47 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function window(length, slot)
   local slots, current = length / slot, math.floor(now / slot)
-  local self = {}
+  local self, known = {}, {}
 
   local function ends(number)
-    return (number + slots + 1) * slot
+    return (number + slots + 1) * slot - now
+  end
+
+  local function amounts(address)
+    if known[address] then return known[address] end
+    local flat, found = redis.call("HGETALL", address), {}
+    for field = 1, #flat, 2 do
+      local number = tonumber(flat[field])
+      if number < current - slots or number > current then
+        redis.call("HDEL", address, flat[field])
+      else
+        found[number] = tonumber(flat[field + 1])
+      end
+    end
+    known[address] = found
+    return found
   end
 
   -- Returns what is used, in how long (ms) less than the most will be, and in how long nothing.
   function self.standing(address, most)
-    local flat, found, used = redis.call("HGETALL", address), {}, 0
-    for field = 1, #flat, 2 do
-      local number, amount = tonumber(flat[field]), tonumber(flat[field + 1])
-      if number < current - slots or number > current then
-        redis.call("HDEL", address, flat[field])
-      else
-        found[#found + 1] = {number, amount}
-        used = used + amount
+    local found, used, newest = amounts(address), 0, nil
+    for number, amount in pairs(found) do
+      used = used + amount
+      newest = math.max(number, newest or number)
+    end
+    local left, last = used, nil
+    for number = current - slots, current do
+      if left < most then break end
+      if found[number] then
+        left, last = left - found[number], number
       end
     end
-    table.sort(found, function(one, other) return one[1] < other[1] end)
-    local left, last = used, nil
-    for _, one in ipairs(found) do
-      if left < most then break end
-      left, last = left - one[2], one[1]
-    end
-    local newest = found[#found]
-    return used, last and ends(last) - now or 0, newest and ends(newest[1]) - now or 0
+    return used, last and ends(last) or 0, newest and ends(newest) or 0
   end
 
   function self.count(address, amount)
+    local found = amounts(address)
+    found[current] = (found[current] or 0) + amount
     redis.call("HINCRBY", address, current, amount)
     redis.call("PEXPIRE", address, length + slot)
   end

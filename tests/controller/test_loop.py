@@ -1,14 +1,15 @@
 """The laws of a pass, on a fake API server."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.conftest import REF, World
-from modelops.cluster import Answer, Refused, Unreachable
+from controller.conftest import CATALOGUE, REF, World
+from modelops.cluster import Answer, ClusterError, Refused, Unreachable
 
 POD_LABELS = {"modelops.dev/kind": "TextModel", "modelops.dev/model": REF.name}
 
@@ -204,6 +205,27 @@ def test_a_refused_write_is_reported_once_and_retried(world: World, status: int)
     assert world.status == first
     assert world.server.version == before
     assert world.events == [("Warning", "ApplyFailed")]
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (403, "create not allowed while custom resource definition is terminating"),
+        (404, "404 page not found"),
+    ],
+)
+def test_a_kind_that_goes_away_is_no_refusal(status: int, message: str) -> None:
+    """While KEDA is removed a model is not stalled: callers would be told that it cannot start."""
+    platform = replace(CATALOGUE.platform, scaler="gateway:9905")
+    world = World(catalogue=replace(CATALOGUE, platform=platform))
+    world.model(scaling={"minReplicas": 0, "maxReplicas": 2})
+    settled(world)
+    world.server.objects = {a: o for a, o in world.server.objects.items() if "keda" not in a[0]}
+    before = world.status
+    refuse(world, "PATCH", "scaledobjects", status, message)
+    assert isinstance(world.try_run(), ClusterError)
+    assert world.status == before
+    assert world.condition("Stalled")["status"] == "False"
 
 
 def test_a_refusal_ends_when_its_cause_does(world: World) -> None:

@@ -26,6 +26,7 @@ from modelops.gateway.demand.page import Load, parse
 from modelops.gateway.demand.share import Share
 from modelops.gateway.demand.total import Arrivals, Found
 from modelops.gateway.loads import Counted
+from modelops.gateway.observed import peers
 from modelops.gateway.snapshot import Endpoint
 
 COUNTS = st.integers(0, 10_000)
@@ -68,6 +69,25 @@ def test_an_engine_that_does_not_answer_is_missed() -> None:
     assert (partial.whole, partial.waiting, partial.running) == (False, 2, 3)
     whole = Found(shares, engines, {}).reading(replace(model, endpoints=(ONE,)), 1.0)
     assert (whole.whole, whole.ready, whole.kv_cache_percent) == (True, 1, 40)
+
+
+def test_every_pod_counts_that_may_have_requests() -> None:
+    """A pod that is not ready is asked, too, and one that goes, until its Envoy is gone."""
+
+    def endpoint(address: str, **conditions: bool) -> dict[str, object]:
+        return {"addresses": [address], "conditions": conditions}
+
+    manifest = {
+        "ports": [{"name": "demand", "port": 9906}],
+        "endpoints": [
+            endpoint("10.0.0.1", ready=True, serving=True, terminating=False),
+            endpoint("10.0.0.2", ready=True, serving=False, terminating=False),
+            endpoint("10.0.0.3", ready=True, serving=True, terminating=True),
+            endpoint("10.0.0.4", ready=True, serving=False, terminating=True),
+        ],
+    }
+    assert [peer.address[-1] for peer in peers(manifest)] == ["1", "2", "3"]
+    assert peers({"endpoints": [endpoint("10.0.0.1")]}) == ()
 
 
 @given(st.lists(st.lists(COUNTS, max_size=3), max_size=8))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from modelops.api import conditions as c
 from modelops.cluster import Cluster, ClusterError, Conflict, Invalid, NotFound, Refused
@@ -17,7 +17,12 @@ from modelops.controller.observe import observe
 from modelops.scaling.decision import Decision
 from modelops.sync.catalogue import Catalogue
 from modelops.sync.desired import ASKER, INTENT, Apply, Ask, Delete, Desired, Write, sync
-from modelops.sync.observed import ChildType, Manifest, Observed, Ref
+from modelops.sync.observed import OPTIONAL_TYPES, ChildType, Manifest, Observed, Ref
+
+KIND_GOES: Final = "custom resource definition is terminating"
+"""How the API server speaks of a kind that is being removed."""
+
+OPTIONAL_KINDS: Final = frozenset(kind.kind for kind in OPTIONAL_TYPES)
 
 log = logging.getLogger(__name__)
 
@@ -109,15 +114,25 @@ class Loop:
 async def converge(
     cluster: Cluster, observed: Observed, writes: tuple[Write, ...]
 ) -> Failure | None:
-    """Do the writes in order, up to one that the API server refuses; return that one."""
+    """Do the writes in order, up to one that the API server refuses; return that one.
+
+    Raises ClusterError when a kind goes away while it is written: the next look misses it.
+    """
     for write in writes:
         try:
             await _write(cluster, observed, write)
-        except Refused as error:
-            return Failure(write, error)
-        except NotFound as error:
-            return Failure(write, Refused(str(error)))
+        except (Refused, NotFound) as error:
+            if _going(write, error):
+                raise
+            return Failure(write, error if isinstance(error, Refused) else Refused(str(error)))
     return None
+
+
+def _going(write: Write, error: ClusterError) -> bool:
+    """Tell whether a write failed since somebody removes its kind: one that clusters may lack."""
+    if not isinstance(write, Apply) or write.manifest["kind"] not in OPTIONAL_KINDS:
+        return False
+    return isinstance(error, NotFound) or KIND_GOES in str(error)
 
 
 async def _write(cluster: Cluster, observed: Observed, write: Write) -> None:

@@ -159,11 +159,19 @@ def endpoint_slice(manifest: Mapping[str, Any]) -> Slice:
 
 
 def peers(manifest: Mapping[str, Any]) -> tuple[Endpoint, ...]:
-    """Return the gateway's pods of an EndpointSlice, ready or not: each may have requests."""
+    """Return the gateway's pods of an EndpointSlice, ready or not: each may have requests.
+
+    Only one that goes and whose Envoy answers no more has none.
+    """
     ports = (p.get("port") for p in manifest.get("ports") or () if p.get("name") == DEMAND_PORT)
     port = next(ports, None)
-    addresses = (endpoint["addresses"][0] for endpoint in manifest.get("endpoints") or ())
+    there = (one for one in manifest.get("endpoints") or () if not _gone(one.get("conditions", {})))
+    addresses = (endpoint["addresses"][0] for endpoint in there)
     return tuple(Endpoint(address, port) for address in addresses) if port else ()
+
+
+def _gone(conditions: Mapping[str, Any]) -> bool:
+    return bool(conditions.get("terminating")) and conditions.get("serving") is False
 
 
 def _ready(endpoint: Mapping[str, Any]) -> bool:

@@ -75,6 +75,8 @@ class Engine:
         return web.json_response(told, status=body.get("status", 200), headers=self.extra)
 
     async def _stream(self, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        if body.get("whole"):
+            return web.Response(body=said(body), content_type="text/event-stream")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         if "told" in body:

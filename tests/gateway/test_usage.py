@@ -134,6 +134,13 @@ def test_a_stream_is_counted_unasked(front: Gateway, path: str, options: dict[st
     wait(front, before, requests=1, input_tokens=7, output_tokens=9)
 
 
+def test_a_stream_that_is_one_piece_is_whole_without_its_usage(front: Gateway) -> None:
+    """An engine may tell a stream's length; what its caller gets is shorter, and ends."""
+    body = stream(["data: {}"]) | {"whole": True}
+    with front.client(front.key("*")) as client:
+        assert client.post("/v1/completions", json=body).content == said(body)
+
+
 @pytest.mark.parametrize("room", [0, 39, 40, 41])
 def test_the_largest_stream_is_served(front: Gateway, room: int) -> None:
     """A request that fills the gateway's buffer passes; its usage is asked for if that has room."""

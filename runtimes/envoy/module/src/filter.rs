@@ -246,6 +246,9 @@ impl Filter {
         self.answered = true;
         let kind = stream.header(Headers::Response, "content-type").unwrap_or_default();
         self.reading = if is_kind(kind, "text/event-stream") {
+            if self.hide {
+                stream.drop_header(Headers::Response, "content-length"); // it becomes shorter
+            }
             Reading::Events(Events::new(self.hide))
         } else if is_kind(kind, "application/json") {
             let path = stream.text(Attribute::RequestUrlPath);

@@ -108,7 +108,8 @@ def test_models_lists_what_the_key_may_use(front: Gateway) -> None:
         assert [m["id"] for m in listed["data"]] == ["Qwen/Qwen3-8B"]
         assert listed["object"] == "list"
         one = client.get("/v1/models/Qwen/Qwen3-8B").json()
-        assert one == {"id": "Qwen/Qwen3-8B", "object": "model", "created": 1, "owned_by": "team"}
+        told = {"id": "Qwen/Qwen3-8B", "object": "model", "created": 1, "owned_by": "team"}
+        assert one == told | {"status": "ready"}
         for hidden in ("llama-8b", "absent", "*"):
             refusal = client.get(f"/v1/models/{hidden}")
             assert refusal.status_code == 404

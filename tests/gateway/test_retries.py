@@ -154,7 +154,7 @@ def test_more_than_a_cluster_may_have_is_busy_and_not_away(
 
 def test_no_breaker_of_an_untouched_cluster_breaks(front: Gateway, fake: Engine) -> None:
     """A model takes as many requests at a time as Envoy does; its engine queues by itself."""
-    with front.client(front.key("*")) as client, ThreadPoolExecutor(64) as pool:
+    with front.client(front.key("*")) as client, ThreadPoolExecutor(16) as pool:
         serve(front, client, model("wide", fake.port))
-        answers = pool.map(lambda number: ask(client, "wide", number), range(256))
+        answers = pool.map(lambda number: ask(client, "wide", number), range(64))
         assert {answer.status_code for answer in answers} == {200}

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelops.scaling.asks import BUSY
 from modelops.scaling.decide import decide
 from modelops.scaling.decision import Decision
 from modelops.scaling.memory import Memory
@@ -141,7 +142,7 @@ def test_one_field_scales_by_what_the_cache_holds() -> None:
     policy = Policy(1, 20, capacity=256)
     readings = [seen(n, 80, kv_cache_percent=50) for n in range(300)]
     last = made(policy, readings)[-1]
-    assert last.replicas == math.ceil(80 / (40 * 0.55))
+    assert last.replicas == math.ceil(80 / (40 * BUSY))
     assert last.metric == "concurrency"
 
 

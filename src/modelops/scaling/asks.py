@@ -12,7 +12,7 @@ from modelops.scaling.reading import Reading
 QUEUE_DEPTH: Final = 4
 """Requests that may wait for one replica, where nothing else is known of what it can do."""
 
-BUSY: Final = 0.55
+BUSY: Final = 0.57
 """The share of what a replica holds at once that is used on purpose; the rest is for bursts."""
 
 RATE: Final = 0.8

@@ -1,0 +1,94 @@
+"""Story: who scales a model may come and go, and each follows what the gateway has measured."""
+
+from collections.abc import Iterator
+
+import openai
+import pytest
+
+from e2e.gateway.caller import client, listed
+from e2e.keda import NAMESPACE, keda
+from e2e.keys import new_key
+from e2e.platform import GATEWAY, SYSTEM_NAMESPACE
+from e2e.scaling.record import recorded, writers
+from e2e.scaling.traffic import ask, busy
+from e2e.space import Space
+
+NAME = "scaled"
+SCALING = {
+    "minReplicas": 0,
+    "maxReplicas": 2,
+    "targets": {"concurrency": 1},
+    "idleAfterSeconds": 10,
+    "behavior": {"scaleDown": {"stabilizationWindowSeconds": 5}},
+}
+
+
+@pytest.fixture(scope="module")
+def served(space: Space) -> Iterator[Space]:
+    """A model that scales from none to two replicas, on a cluster that has no KEDA at first."""
+    keda("down")
+    space.model(NAME, scaling=SCALING)
+    yield space
+    keda("down")
+
+
+@pytest.fixture(scope="module")
+def caller(served: Space) -> Iterator[openai.OpenAI]:
+    """Who may use the model."""
+    with served.kube.forward(f"service/{GATEWAY}", 80, SYSTEM_NAMESPACE) as url:
+        known = client(url, new_key(served.kube, "scaling", NAME))
+        served.until(lambda: listed(known) == [NAME], 30, lambda: f"it lists {listed(known)}")
+        yield known
+
+
+def replicas(space: Space) -> int | None:
+    """Return how many replicas the model's Deployment is to have."""
+    found = space.kube.get("deployment", NAME, space.name)
+    return found["spec"].get("replicas") if found else None
+
+
+def until_replicas(space: Space, count: int, seconds: float) -> None:
+    """Wait until the model is to have so many replicas."""
+    space.until(
+        lambda: replicas(space) == count,
+        seconds,
+        lambda: f"{NAME} has {replicas(space)} replicas: {space.condition(NAME, 'ScalingActive')}",
+    )
+
+
+def until_scaled_by(space: Space, reason: str, seconds: float) -> None:
+    """Wait until the model says who scales it."""
+    space.until(
+        lambda: space.condition(NAME, "ScalingActive").get("reason") == reason,
+        seconds,
+        lambda: f"{NAME} is not scaled by {reason}: {space.condition(NAME, 'ScalingActive')}",
+    )
+
+
+def test_scalers_take_over_from_each_other(served: Space, caller: openai.OpenAI) -> None:
+    """The operator scales, KEDA takes over when it comes, and nothing is lost when it dies."""
+    assert ask(caller, NAME) == 200  # the first request wakes the model
+    until_scaled_by(served, "BuiltIn", 30)
+    with busy(caller, NAME, 3):
+        until_replicas(served, 2, 60)
+        with recorded(served, NAME) as counts:
+            keda("up")
+            until_scaled_by(served, "KEDA", 60)
+            served.kube.wait(f"scaledobject/{NAME}", "condition=Ready", served.name, 60)
+            served.kube.run("delete", "pods", "--all", "-n", NAMESPACE, "--wait")
+            served.kube.run("rollout", "status", "deployment", "-n", NAMESPACE, "--timeout=120s")
+        assert set(counts) == {2}
+
+
+def test_keda_scales_to_zero_and_back(served: Space, caller: openai.OpenAI) -> None:
+    """KEDA takes an idle model's replicas and gives it two; they stay when KEDA is removed."""
+    until_replicas(served, 0, 90)
+    served.until_reason(NAME, "Idle", 30)
+    with busy(caller, NAME, 3):
+        until_replicas(served, 2, 120)
+
+        with recorded(served, NAME) as counts:
+            keda("down")
+            until_scaled_by(served, "BuiltIn", 90)
+        assert set(counts) == {2}
+    assert writers(served, "deployment", NAME, "spec", "replicas") == {"modelops-scaler"}

@@ -1,6 +1,8 @@
 """The demo itself: weights on a claim, one TextModel, an API key, one streamed answer."""
 
+import json
 import sys
+import time
 
 from e2e.chat import stream
 from e2e.cluster.shell import step
@@ -26,11 +28,33 @@ def show() -> None:
     _say("\n" + stage.kube.run("get", "textmodel", "-n", NAMESPACE))
     with stage.kube.forward(f"service/{GATEWAY}", 80, SYSTEM_NAMESPACE) as url:
         key = _key(stage.kube, url)
-        _say(f"\nyou:  {PROMPT}\ntiny: ", end="")
-        for piece in stream(url, "tiny", PROMPT, key=key):
-            _say(piece, end="")
-    _say("\n\n(It has 2 layers and random weights: it answers, but it knows nothing.)\n")
+        _chat(url, key)
+        _say("(It has 2 layers and random weights: it answers, but it knows nothing.)\n")
+        with step("spec.scaling: {minReplicas: 0, idleAfterSeconds: 5}, and wait until it is Idle"):
+            _rest(stage.kube)
+        _say("\n" + stage.kube.run("get", "textmodel,pods", "-n", NAMESPACE))
+        _say("Nobody is there. The gateway holds the next request and wakes the model:")
+        _chat(url, key)
     _say(_next(stage.kube))
+
+
+def _chat(url: str, key: str) -> None:
+    """Ask, print the answer as it comes, and how long its first piece took."""
+    started, first = time.monotonic(), 0.0
+    _say(f"\nyou:  {PROMPT}\ntiny: ", end="")
+    for piece in stream(url, "tiny", PROMPT, key=key):
+        first = first or time.monotonic() - started
+        _say(piece, end="")
+    _say(f"\n      (first token after {first:.1f} s)\n")
+
+
+def _rest(kube: Kube) -> None:
+    """Have the model go to zero as soon as nobody asks it anything, and wait until it has."""
+    scaling = {"minReplicas": 0, "idleAfterSeconds": 5}
+    change = json.dumps({"spec": {"scaling": scaling}})
+    kube.run("patch", "textmodel", "tiny", "-n", NAMESPACE, "--type=merge", f"--patch={change}")
+    reason = 'jsonpath={.status.conditions[?(@.type=="Ready")].reason}=Idle'
+    kube.wait("textmodel/tiny", reason, NAMESPACE, 180)
 
 
 def prepare(stage: Platform, name: str = NAMESPACE) -> None:
@@ -64,7 +88,7 @@ def _next(kube: Kube) -> str:
         f"  kubectl -n {NAMESPACE} describe tm tiny",
         "  kubectl explain tm.spec",
         "  .venv/bin/modelops key list",
-        f"  kubectl -n {NAMESPACE} scale tm tiny --replicas=0",
+        f"  kubectl -n {NAMESPACE} events --for textmodel/tiny",
         "  .venv/bin/modelops explain manifests/examples/text-tiny.yaml",
         "  make demo-down",
     ]

@@ -49,6 +49,17 @@ def test_a_model_that_serves_has_no_cause() -> None:
     assert "next:" not in text
 
 
+def test_who_scales_and_why_is_shown() -> None:
+    """The chain tells why nobody scales a model that may scale, and what changed its replicas."""
+    free = model(scaling={"maxReplicas": 4, "replicas": 3})
+    world, _ = reported(seen(free, deployment(free, replicas=1)))
+    text = told(world)
+    assert "ScalingActive False NoGateway" in text
+    assert "scaled 1 -> 3 replicas by asked at 2026-01-01T12:00:00Z" in text
+    fixed, _ = reported(seen(model(), deployment(model())))
+    assert "ScalingActive" not in told(fixed)
+
+
 def test_a_fresh_model_says_that_nobody_looked() -> None:
     """Without a status the chain tells that there is no Deployment yet, not an error."""
     assert "no Deployment tiny" in told(seen(model()))

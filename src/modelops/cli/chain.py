@@ -18,14 +18,23 @@ def chain(observed: Observed, runtime: Runtime | None) -> Tree:
     tree = Tree(f"[bold]{observed.kind.name} {observed.namespace}/{observed.name}[/bold]")
     for condition in _told(observed):
         tree.add(_condition(condition))
+    _scaled(tree, observed)
     _deployment(tree, observed, runtime)
     return tree
 
 
+def _scaled(tree: Tree, observed: Observed) -> None:
+    """Add the last change of replicas, and what caused it."""
+    told = (observed.resource.get("status") or {}).get("lastScale")
+    if told:
+        counts = f"{told['replicasBefore']} -> {told['replicas']} replicas by {told['metric']}"
+        tree.add(escape(f"scaled {counts} at {told['time']}: {told['message']}"))
+
+
 def _told(observed: Observed) -> list[Mapping[str, Any]]:
-    types = (c.READY, c.ACCEPTED, c.WEIGHTS_READY, c.AVAILABLE)
+    types = (c.READY, c.ACCEPTED, c.WEIGHTS_READY, c.AVAILABLE, c.SCALING_ACTIVE)
     found = (c.find(observed.resource, kind) for kind in types)
-    return [condition for condition in found if condition]
+    return [one for one in found if one and one["reason"] != "Fixed"]
 
 
 def _condition(condition: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ ASKERS: Final[Mapping[str, str]] = {
     "keda": "KEDA",
     "keda-operator": "KEDA",
 }
-"""Who asks, by the field managers that they have."""
+"""Who asks by what the gateway decides, by the field managers that they have."""
 
 _LIMITED: Final[Mapping[Limit, tuple[str, str]]] = {
     "Off": ("off", "spec.scaling.maxReplicas turns the model off"),
@@ -65,7 +65,7 @@ def _cause(observed: Observed, scale: Scale, before: int) -> tuple[str, str]:
     asker = _asker(observed.resource)
     if asker == "modelops-activator" and not before:
         return "held", ASKERS[asker]
-    decided = observed.decision
+    decided = observed.decision if not asker or asker in ASKERS else None
     if decided and _towards(decided.replicas, before) == _towards(scale.replicas, before):
         return decided.metric, decided.sentence
     return "asked", f"asked for by {ASKERS.get(asker, asker) or 'nobody who is known'}"

@@ -21,6 +21,9 @@ from modelops.sync.desired import ASKER
 from modelops.sync.observed import SCALED_OBJECT, Ref
 
 EVERY_SECONDS: Final = 2.0
+SETTLE_SECONDS: Final = 5.0
+"""What somebody else asked for stands so long: the gateway has to know of it before it decides."""
+
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,23 @@ def followed(
 
 
 @dataclass(slots=True)
+class _Asks:
+    """What is asked for as we know it: seen last, by ourselves last, by somebody else since when.
+
+    The time is of the loop's clock.
+    """
+
+    seen: int | None
+    own: int | None = None
+    foreign_since: float = -SETTLE_SECONDS
+
+    def see(self, asked: int | None, now: float) -> None:
+        if asked not in {self.seen, self.own}:
+            self.foreign_since = now
+        self.seen = asked
+
+
+@dataclass(slots=True)
 class Autoscaler:
     """Follows the decisions of the gateway; what is not known changes nothing.
 
@@ -59,6 +79,7 @@ class Autoscaler:
     look: Callable[[Ref], None]
     undecided: Gauge
     _known: Mapping[Ref, bool] = field(default_factory=dict, init=False)
+    _asks: dict[Ref, _Asks] = field(default_factory=dict, init=False)
 
     async def run(self) -> None:
         """Scale until cancelled."""
@@ -79,21 +100,27 @@ class Autoscaler:
             self.look(ref)
         self._known = known
         self.undecided.set(sum(not now for now in known.values()))
+        self._asks = {m.ref: self._asks.get(m.ref) or _Asks(m.asked) for m in models}
         for model in models:
-            await self._scale(model)
+            await self._scale(model, self._asks[model.ref])
         await self.room.make(everyone)
 
     def _models(self) -> Iterator[Scaled]:
         for reflector in self.models:
             yield from (model for model in tuple(reflector.objects.values()) if model)
 
-    async def _scale(self, model: Scaled) -> None:
+    async def _scale(self, model: Scaled, asks: _Asks) -> None:
+        now = asyncio.get_running_loop().time()
+        asks.see(model.asked, now)
         decision = self.decisions.of(model.ref)
         if decision is None or decision.replicas == model.asked:
+            return
+        if now - asks.foreign_since < SETTLE_SECONDS and decision.metric != "held":
             return
         try:
             if not await self._by_keda(model.ref):
                 await self.cluster.scale(model.ref, model.asked, decision.replicas, ASKER)
+                asks.own = decision.replicas
         except (Invalid, NotFound):
             return  # somebody else has asked meanwhile, or the model is gone
         except ClusterError as error:

@@ -1,0 +1,112 @@
+"""When the built-in scaler asks for replicas, and when it leaves that to others."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from prometheus_client import Gauge
+
+from controller.fake import FakeApiServer
+from modelops.api.base import API_VERSION
+from modelops.api.kinds import KINDS
+from modelops.cluster import Cluster, plurals
+from modelops.controller import autoscaler
+from modelops.controller.autoscaler import Autoscaler, followed
+from modelops.controller.decisions import Decisions
+from modelops.controller.room import Room
+from modelops.scaling.decision import Decision
+from modelops.sync.catalogue import Catalogue
+from modelops.sync.observed import Ref
+
+REF = Ref(API_VERSION, "TextModel", "team", "chat")
+
+
+class Story:
+    """A model that scales, what its gateway decides, and turns of the scaler."""
+
+    def __init__(self, asked: int) -> None:
+        self.server = FakeApiServer()
+        scaling = {"minReplicas": 0, "maxReplicas": 4, "replicas": asked}
+        model = {
+            "apiVersion": API_VERSION,
+            "kind": "TextModel",
+            "metadata": {"name": "chat", "namespace": "team"},
+            "spec": {"model": {"uri": "hf://owner/name"}, "scaling": scaling},
+        }
+        self.server.put(model, "textmodels")
+        cluster, decisions = Cluster(self.server, plurals(KINDS)), Decisions("")
+        self.looked: list[Ref] = []
+        room = Room(cluster, decisions, self.looked.append)
+        models = followed(cluster, Catalogue(), ())
+        undecided = Gauge("undecided", "test", registry=None)
+        self.scaler = Autoscaler(cluster, models, decisions, room, self.looked.append, undecided)
+
+    def ask(self, replicas: int) -> None:
+        """Have somebody else ask."""
+        self.server.edit(
+            "textmodels", "team/chat", lambda m: m["spec"]["scaling"].update(replicas=replicas)
+        )
+
+    async def turn(self, replicas: int, metric: str = "concurrency") -> int:
+        """Have the gateway decide and the scaler take a turn; return what is asked for then."""
+        self.scaler.decisions.overrule(REF, Decision(replicas, metric, "as the test says"))
+        stored = self.server.find("textmodels", "team/chat")
+        assert stored
+        (reflector,) = self.scaler.models
+        reflector.objects[REF.namespace, REF.name] = reflector.keep(stored)
+        await self.scaler.turn()
+        after: dict[str, Any] = self.server.find("textmodels", "team/chat") or {}
+        return int(after["spec"]["scaling"]["replicas"])
+
+
+def test_decisions_are_followed_at_once() -> None:
+    """One turn after the other: what the scaler itself asked for holds up nothing."""
+
+    async def story() -> list[int]:
+        told = Story(1)
+        return [await told.turn(n) for n in (1, 2, 4, 3, 0)]
+
+    assert asyncio.run(story()) == [1, 2, 4, 3, 0]
+
+
+@pytest.mark.parametrize(("before", "asked"), [(1, 0), (0, 1)], ids=["to zero", "from zero"])
+def test_what_a_person_asks_for_stands_until_the_gateway_knows(
+    monkeypatch: pytest.MonkeyPatch, before: int, asked: int
+) -> None:
+    """A decision that is older than the ask undoes nothing; a newer one is followed in the end."""
+
+    async def story() -> None:
+        told = Story(before)
+        assert await told.turn(before) == before
+        told.ask(asked)
+        assert await told.turn(before) == asked
+        assert await told.turn(before) == asked
+        monkeypatch.setattr(autoscaler, "SETTLE_SECONDS", 0.0)
+        assert await told.turn(before) == before
+
+    asyncio.run(story())
+
+
+def test_a_request_that_waits_is_followed_whoever_asked() -> None:
+    """Who asks for zero does not know who waits."""
+
+    async def story() -> int:
+        told = Story(1)
+        await told.turn(1)
+        told.ask(0)
+        return await told.turn(1, "held")
+
+    assert asyncio.run(story()) == 1
+
+
+def test_where_there_is_a_scaled_object_the_scaler_asks_for_nothing() -> None:
+    """KEDA scales that model."""
+
+    async def story() -> int:
+        told = Story(1)
+        keda = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject"}
+        meta = {"name": "chat", "namespace": "team"}
+        told.server.put({**keda, "metadata": meta}, "scaledobjects")
+        return await told.turn(3)
+
+    assert asyncio.run(story()) == 1

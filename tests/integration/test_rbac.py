@@ -15,9 +15,12 @@ from integration import play
 from integration.api import Api
 from integration.conftest import condition, text_model
 from integration.process import OperatorProcess, eventually
+from integration.test_attachment import installing
 from integration.test_policy_schema import policy
+from integration.test_scaling import FREE, SCALER, TRIGGERS, crds
 from integration.verdict import reaches
 
+__all__ = ["crds"]
 ACCOUNT = "modelops-operator"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 ROLES = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
@@ -73,8 +76,17 @@ def watched(request: pytest.FixtureRequest, namespace: str) -> str:
 
 
 @pytest.fixture
-def release(api: Api, watched: str) -> Iterator[list[Manifest]]:
+def keda(api: Api, crds: list[Manifest]) -> Iterator[None]:
+    """Have KEDA's kinds, until the test ends."""
+    with installing(api, crds) as come:
+        come()
+        yield
+
+
+@pytest.fixture
+def release(api: Api, watched: str, keda: None) -> Iterator[list[Manifest]]:
     """Install the part of the chart that speaks of permissions; return the operator's roles."""
+    assert keda is None
     options = [f"--set=watchNamespaces={{{watched}}}"] if watched else []
     objects = Helm(binaries() / "helm").objects(*options)
     chosen = [o for o in objects if o["kind"] in ROLES and _is_operators(o)]
@@ -123,7 +135,7 @@ def operator(
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text(json.dumps(config))
     callers = json.dumps([{"podSelector": {"matchLabels": {"app": "gateway"}}}])
-    settings = {"RESYNC_SECONDS": "1", "NAMESPACES": watched, "CALLERS": callers}
+    settings = {"RESYNC_SECONDS": "1", "NAMESPACES": watched, "CALLERS": callers, "SCALER": SCALER}
     running = OperatorProcess(kubeconfig, NAMESPACE, tmp_path / "log", **settings)
     try:
         yield running.ready()
@@ -154,6 +166,7 @@ def test_the_chart_allows_what_the_operator_does_and_nothing_else(
     reaches(api, namespace, "Serving")
     for kind in ("PodDisruptionBudget", *COPIED):
         eventually(lambda kind=kind: going(api, kind, namespace), what=f"no old {kind}")
+    scaled(api, namespace)
     judged(api, "ModelRoute", namespace, {"targets": [{"model": "chat"}]}, "Serving")
     judged(api, "Tenant", NAMESPACE, {}, "InForce")
     judged(api, "Tenant", namespace, {}, "WrongNamespace")
@@ -171,6 +184,20 @@ def judged(api: Api, kind: str, namespace: str, spec: Manifest, reason: str) -> 
         what=f"{kind} in {namespace} is {reason}",
     )
     api.delete(kind, namespace, "one")
+
+
+def scaled(api: Api, namespace: str) -> None:
+    """Let KEDA scale the model, with triggers that need secrets, and then nobody any more."""
+    free = {**FREE, "triggers": TRIGGERS}
+    api.merge("TextModel", namespace, "chat", {"spec": {"scaling": free}})
+    objects = (("ScaledObject", "chat"), ("TriggerAuthentication", "chat-trigger-1"))
+    for kind, name in objects:
+        eventually(lambda kind=kind, name=name: api.find(kind, namespace, name), what=kind)
+    fixed = dict.fromkeys(free) | {"minReplicas": 1}
+    api.merge("TextModel", namespace, "chat", {"spec": {"scaling": fixed}})
+    for kind, name in objects:
+        gone = f"no {kind}"
+        eventually(lambda kind=kind, name=name: not api.find(kind, namespace, name), what=gone)
 
 
 def going(api: Api, kind: str, namespace: str) -> bool:

@@ -24,7 +24,7 @@ ON = {"ignore_eos": True}
 def served(space: Space) -> Space:
     """Two models, Ready: one that keys may use here, and one that they may not."""
     space.model("gw-tiny")
-    space.model("gw-secret", scaling={"minReplicas": 0})
+    space.model("gw-secret", scaling={"minReplicas": 0, "maxReplicas": 0})
     space.until_ready("gw-tiny")
     return space
 
@@ -96,14 +96,13 @@ def test_a_key_opens_no_model_that_it_does_not_name(caller: openai.OpenAI) -> No
         assert refused.value.code == "model_not_found"
 
 
-def test_a_model_at_zero_is_unavailable(served: Space, url: str) -> None:
-    """A model without replicas is 503 with Retry-After for those who may use it."""
+def test_a_model_that_is_off_is_unavailable(served: Space, url: str) -> None:
+    """A model that is turned off is 503 for those who may use it, at once and with its reason."""
     known = client(url, new_key(served.kube, "acme", "gw-secret"))
     served.until(lambda: listed(known) == ["gw-secret"], 30, lambda: f"it lists {listed(known)}")
     with pytest.raises(openai.InternalServerError) as refused:
         known.chat.completions.create(model="gw-secret", messages=MESSAGES)
-    assert refused.value.status_code == 503
-    assert int(refused.value.response.headers["retry-after"]) > 0
+    assert (refused.value.status_code, refused.value.code) == (503, "model_off")
 
 
 def test_a_revoked_key_is_refused_within_two_seconds(served: Space, url: str) -> None:

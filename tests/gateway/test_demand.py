@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -18,7 +19,7 @@ from gateway.engine import Engine as FakeEngine
 from gateway.pod import CHAT, Told, eventually, page, pods, served_by, telling
 from gateway.proxy import Gateway
 from modelops.gateway.demand import page as pages
-from modelops.gateway.demand.engines import Engine
+from modelops.gateway.demand.engines import AT_ONCE, PATIENCE, Engine
 from modelops.gateway.demand.figures import Figures
 from modelops.gateway.demand.first import grown, slowest
 from modelops.gateway.demand.local import Local
@@ -234,6 +235,47 @@ def test_an_engine_that_hangs_keeps_its_model_and_no_other() -> None:
                 assert (pod.replicas, pod.metric) == (1, "missing")
 
     asyncio.run(story())
+
+
+def test_engines_that_hang_hold_up_nobody() -> None:
+    """However many hang, those that answer are known all the time."""
+
+    async def story() -> None:
+        well, hanging = Told(page()), [Told(hangs=True) for _ in range(2 * AT_ONCE + 1)]
+        async with telling(well, *hanging):
+            where = tuple(one.endpoint for one in hanging)
+            stuck = replace(served_by(well), name="stuck", served_name="stuck", endpoints=where)
+            async with pods(1, served_by(well), stuck) as (pod,):
+                engines = pod.demand.engines
+                await eventually(lambda: well.endpoint in engines.known)
+                before = well.asked
+                await asyncio.sleep(3 * PATIENCE)
+                assert well.endpoint in engines.fresh(time.monotonic())
+                assert well.asked > before + 10
+                await eventually(lambda: all(one.asked for one in hanging))
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f'{pages.FIRSTS}{{le="{n}"}} 1\n' for n in range(300)),
+        "".join(f'{pages.WAITING}{{engine="{n}"}} 1\n' for n in range(9000)),
+        f'{pages.WAITING}{{engine="{"x" * 300_000}"}} 1\n',
+    ],
+    ids=["bounds", "lines", "a long line"],
+)
+def test_a_page_that_would_cost_too_much_is_refused(text: str) -> None:
+    """An engine is no more than one: its figures take neither the others' time nor their memory."""
+    with pytest.raises(ValueError, match="of"):
+        parse(text.splitlines())
+
+
+def test_a_large_page_of_vllm_is_understood() -> None:
+    """An engine with many cores tells each figure once for each of them."""
+    cores = "".join(page(waiting=1).replace('engine="0"', f'engine="{n}"') for n in range(64))
+    assert parse(cores.splitlines()).waiting == 64
 
 
 @pytest.mark.parametrize(

@@ -68,28 +68,38 @@ class Engines:
         return {e: engine for e, engine in self.known.items() if now - engine.at < STALE_SECONDS}
 
     async def run(self) -> None:
-        """Ask them in rounds until cancelled."""
-        took = 0.0
-        async with ClientSession(connector=TCPConnector(limit=AT_ONCE), trust_env=False) as web:
-            while True:
-                await asyncio.sleep(max(self.seconds, SHARE * took))
-                before = time.process_time()
-                await self.ask(web)
-                took = time.process_time() - before
+        """Ask them in rounds until cancelled; those that are gone are forgotten."""
+        async with (
+            ClientSession(connector=TCPConnector(limit=2 * AT_ONCE), trust_env=False) as web,
+            asyncio.TaskGroup() as group,
+        ):
+            group.create_task(self._rounds(web, answering=True))
+            group.create_task(self._rounds(web, answering=False))
 
-    async def ask(self, web: ClientSession) -> None:
-        """Ask all of them once; those that are gone are forgotten."""
-        wanted = set(self.wanted())
-        self.known = {e: engine for e, engine in self.known.items() if e in wanted}
-        loads = await asyncio.gather(*(_load(web, endpoint) for endpoint in wanted))
+    async def _rounds(self, web: ClientSession, *, answering: bool) -> None:
+        """Ask those that answered last, or the others: whoever hangs keeps only those waiting."""
+        took = 0.0
+        while True:
+            await asyncio.sleep(max(self.seconds, SHARE * took))
+            before = time.process_time()
+            wanted = set(self.wanted())
+            self.known = {e: engine for e, engine in self.known.items() if e in wanted}
+            places = asyncio.Semaphore(AT_ONCE)
+            asked = (e for e in wanted if (e in self.known) is answering)
+            await asyncio.gather(*(self._ask(web, endpoint, places) for endpoint in asked))
+            took = time.process_time() - before
+
+    async def _ask(self, web: ClientSession, endpoint: Endpoint, places: asyncio.Semaphore) -> None:
+        """Ask one; its time begins when it has a place."""
+        async with places:
+            load = await _load(web, endpoint)
         now = time.monotonic()
-        for endpoint, load in zip(wanted, loads, strict=True):
-            if load is None:
-                self.known.pop(endpoint, None)
-            elif endpoint in self.known:
-                self.known[endpoint].hear(load, now)
-            else:
-                self.known[endpoint] = Engine(load, now)
+        if load is None:
+            self.known.pop(endpoint, None)
+        elif endpoint in self.known:
+            self.known[endpoint].hear(load, now)
+        else:
+            self.known[endpoint] = Engine(load, now)
 
 
 async def _load(web: ClientSession, endpoint: Endpoint) -> Load | None:

@@ -16,6 +16,12 @@ CACHE: Final = ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")
 
 FIRSTS: Final = "vllm:time_to_first_token_seconds_bucket"
 
+MOST_CHARACTERS: Final = 256 * 1024
+"""Of lines that are read: those of an engine with a hundred cores."""
+
+MOST_BOUNDS: Final = 256
+"""Of a histogram, of which half a minute is remembered once a second."""
+
 NAMES: Final = (WAITING, RUNNING, *CACHE, FIRSTS)
 WANTED: Final = re.compile(rf"^(?:{'|'.join(map(re.escape, NAMES))})[ {{]")
 """Lines that are read: a page has hundreds, and parsing all of them costs far more."""
@@ -41,6 +47,8 @@ def parse(lines: Iterable[str]) -> Load:
     An engine with several cores has a sample of each: counts add up, and the fullest cache counts.
     """
     text = "".join(f"{line}\n" for line in lines if WANTED.match(line))
+    if len(text) > MOST_CHARACTERS:
+        raise ValueError(f"{len(text)} characters of figures")
     found: dict[str, list[Sample]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -71,4 +79,6 @@ def _histogram(samples: Iterable[Sample]) -> dict[float, float]:
     for sample in samples:
         bound = float(sample.labels["le"])
         counts[bound] = counts.get(bound, 0) + sample.value
+    if len(counts) > MOST_BOUNDS:
+        raise ValueError(f"a histogram of {len(counts)} bounds")
     return counts if all(map(math.isfinite, counts.values())) else {}

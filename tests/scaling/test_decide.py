@@ -147,6 +147,16 @@ def test_missing_holds_and_says_so(odd: dict[str, float | None]) -> None:
     assert "as before" in made[-1].sentence
 
 
+@pytest.mark.parametrize(("before", "asked"), [(0, 1), (1, 5)])
+def test_what_is_missing_takes_nothing_from_who_asked_for_more(before: int, asked: int) -> None:
+    """What somebody else asked for meanwhile stays while nobody knows what is needed."""
+    policy = Policy(0, 9, Targets(concurrency=10), idle_after_seconds=300)
+    seen = [at(n, before, replicas=before, ready=before) for n in range(3)]
+    blind = [at(n, before, replicas=asked, ready=before, whole=False) for n in range(3, 9)]
+    made = decisions(policy, seen + blind)
+    assert [decision.replicas for decision in made] == [before] * 3 + [asked] * 6
+
+
 def test_late_readings_hold() -> None:
     """A reading older than the last one changes nothing, and neither does an equal one."""
     policy = Policy(1, 9, Targets(concurrency=10), down=Pace(0))

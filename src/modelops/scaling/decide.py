@@ -78,7 +78,7 @@ def _followed(ask: Ask, count: int, note: str = "", metric: str | None = None) -
 
 def _hold(policy: Policy, memory: Memory, reading: Reading, why: str) -> Decision:
     """Keep what was decided; counts that are known may ask for more, for they are the least."""
-    kept = max(_current(policy, memory, reading), policy.floor(reading.at))
+    kept = _kept(policy, memory, reading)
     need = _need(policy, memory, reading)
     if kept == 0 and _wanted(memory, reading):
         return _at_most(policy, _woken())
@@ -90,8 +90,14 @@ def _hold(policy: Policy, memory: Memory, reading: Reading, why: str) -> Decisio
 
 def _keep(policy: Policy, memory: Memory, reading: Reading, why: str) -> Decision:
     """Keep what was decided."""
-    kept = max(_current(policy, memory, reading), policy.floor(reading.at))
+    kept = _kept(policy, memory, reading)
     return _at_most(policy, Decision(kept, "missing", f"{_replicas(kept)} as before: {why}"))
+
+
+def _kept(policy: Policy, memory: Memory, reading: Reading) -> int:
+    """Return how many replicas stay: no fewer than somebody else has asked for meanwhile."""
+    current = _current(policy, memory, reading)
+    return max(current, reading.replicas or 0, policy.floor(reading.at))
 
 
 def _scale(policy: Policy, memory: Memory, reading: Reading) -> Decision:

@@ -11,8 +11,8 @@ from modelops.api.base import API_VERSION
 from modelops.api.kinds import KINDS
 from modelops.cluster import Cluster, plurals
 from modelops.controller import autoscaler
-from modelops.controller.autoscaler import Autoscaler, followed
-from modelops.controller.decisions import Decisions
+from modelops.controller.autoscaler import SETTLE_SECONDS, Autoscaler, followed
+from modelops.controller.decisions import STALE_SECONDS, Decisions
 from modelops.controller.room import Room
 from modelops.scaling.decision import Decision
 from modelops.sync.catalogue import Catalogue
@@ -49,7 +49,20 @@ class Story:
 
     async def turn(self, replicas: int, metric: str = "concurrency") -> int:
         """Have the gateway decide and the scaler take a turn; return what is asked for then."""
+        self.pass_on()
+        self.decide(replicas, metric)
+        return await self.go()
+
+    def pass_on(self) -> None:
+        """Let time have passed until now."""
+        self.scaler.decisions.go_on(asyncio.get_running_loop().time())
+
+    def decide(self, replicas: int, metric: str) -> None:
+        """Have the gateway decide."""
         self.scaler.decisions.overrule(REF, Decision(replicas, metric, "as the test says"))
+
+    async def go(self) -> int:
+        """Have the scaler take a turn; return what is asked for then."""
         stored = self.server.find("textmodels", "team/chat")
         assert stored
         (reflector,) = self.scaler.models
@@ -95,6 +108,40 @@ def test_a_request_that_waits_is_followed_whoever_asked() -> None:
         await told.turn(1)
         told.ask(0)
         return await told.turn(1, "held")
+
+    assert asyncio.run(story()) == 1
+
+
+def test_who_asks_for_what_the_scaler_once_asked_for_is_somebody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A wake that follows a rest is not taken for our own ask of long ago."""
+
+    async def story() -> list[int]:
+        told, loop = Story(2), asyncio.get_running_loop()
+        found = [await told.turn(1)]
+        told.ask(0)
+        found.append(await told.turn(1))
+        later = loop.time() + SETTLE_SECONDS
+        monkeypatch.setattr(loop, "time", lambda: later)
+        told.ask(1)
+        return [*found, await told.turn(0)]
+
+    assert asyncio.run(story()) == [1, 0, 1]
+
+
+def test_a_decision_that_grew_old_in_a_long_turn_is_not_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An API server that hangs at one model does not send the next to zero by old news."""
+
+    async def story() -> int:
+        told, loop = Story(1), asyncio.get_running_loop()
+        told.pass_on()
+        told.decide(0, "idle")
+        late = loop.time() + STALE_SECONDS
+        monkeypatch.setattr(loop, "time", lambda: late)
+        return await told.go()
 
     assert asyncio.run(story()) == 1
 

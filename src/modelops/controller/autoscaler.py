@@ -61,7 +61,7 @@ class _Asks:
 
     def see(self, asked: int | None, now: float) -> None:
         if asked not in {self.seen, self.own}:
-            self.foreign_since = now
+            self.foreign_since, self.own = now, None
         self.seen = asked
 
 
@@ -103,6 +103,7 @@ class Autoscaler:
         self._asks = {m.ref: self._asks.get(m.ref) or _Asks(m.asked) for m in models}
         for model in models:
             await self._scale(model, self._asks[model.ref])
+        self.decisions.go_on(asyncio.get_running_loop().time())
         await self.room.make(everyone)
 
     def _models(self) -> Iterator[Scaled]:
@@ -111,6 +112,7 @@ class Autoscaler:
 
     async def _scale(self, model: Scaled, asks: _Asks) -> None:
         now = asyncio.get_running_loop().time()
+        self.decisions.go_on(now)
         asks.see(model.asked, now)
         decision = self.decisions.of(model.ref)
         if decision is None or decision.replicas == model.asked:

@@ -89,6 +89,10 @@ class Decisions:
         fresh = heard and self._now - heard.since < STALE_SECONDS
         return heard.entry if heard and fresh else None
 
+    def go_on(self, now: float) -> None:
+        """Let time pass between two readings: what was heard grows old meanwhile."""
+        self._now = now
+
     async def read(self, session: ClientSession, now: float) -> None:
         """Ask once; `now` is monotonic, in seconds. What cannot be read leaves what is known."""
         self._now = now

@@ -45,3 +45,15 @@ def test_what_is_no_schedule_is_refused(start: str, zone: str) -> None:
     """A line that is no cron line or a zone that is none is refused, with what to write."""
     with pytest.raises(ValueError, match="write"):
         Schedule("s", start, "0 9 * * *", 1, zone)
+
+
+@pytest.mark.parametrize("day", ["2026-03-29", "2026-10-25", "2026-11-24"])
+def test_a_schedule_holds_without_a_gap_when_clocks_change(day: str) -> None:
+    """From its start to its end it holds once, on days with an hour twice and with one missing."""
+    night = Schedule("night", "30 1 * * *", "0 4 * * *", 2, "Europe/Berlin")
+    first = int(at(f"{day}T00:00:00"))
+    held = [night.holds(first + 300 * step) for step in range(12 * 6)]
+    changes = [step for step in range(1, len(held)) if held[step] is not held[step - 1]]
+    assert len(changes) == 2
+    assert first + 300 * changes[0] == at(f"{day}T01:30:00")
+    assert first + 300 * changes[1] == at(f"{day}T04:00:00")

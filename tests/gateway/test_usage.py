@@ -189,6 +189,18 @@ def test_a_stream_of_the_responses_api_is_counted(front: Gateway) -> None:
     wait(front, before, requests=1, input_tokens=7, output_tokens=9)
 
 
+def test_what_a_caller_sent_is_not_taken_for_usage(front: Gateway) -> None:
+    """The Responses API repeats a request's tools; what looks like usage there counts nothing."""
+    before = counts(front)
+    tools = [{"parameters": {"usage": {"input_tokens": 0, "output_tokens": 0}}}]
+    begun = {"response": {"tools": tools, "usage": None}}
+    done = {"response": {"tools": tools, "usage": RESPONSES}}
+    body = stream([f"data: {json.dumps(each)}" for each in (begun, done)])
+    with front.client(front.key("*")) as client:
+        assert client.post("/v1/responses", json=body).content == said(body)
+    wait(front, before, requests=1, input_tokens=7, output_tokens=9)
+
+
 def test_who_leaves_a_stream_is_counted_in_bytes(front: Gateway, fake: Engine) -> None:
     """A caller that goes before the usage comes does not go uncounted."""
     before = counts(front)

@@ -26,7 +26,7 @@ pub fn of_body(body: &str) -> Option<Vec<u8>> {
             "prompt" => prompt = beginning(value),
             "input" => prompt = input(value),
             "instructions" => system = said(value),
-            "prompt_cache_key" => key = string(value).map(Cow::into_owned),
+            "prompt_cache_key" => key = string(value).map(|told| cut(told.into_owned(), LOOKED_AT)),
             _ => {}
         }
     });
@@ -89,7 +89,7 @@ fn conversation(list: &str) -> String {
         });
         let user = role.as_deref() == Some("user");
         let text = content.map(if user { beginning } else { said }).unwrap_or_default();
-        length += text.len();
+        length += text.len() + 1; // messages without a text are not free
         parts.push(text);
         !user && length < LOOKED_AT
     });
@@ -132,5 +132,19 @@ mod tests {
         let late =
             format!(r#"{{"prompt": "a", "x": "{}", "prompt_cache_key": "k"}}"#, "x".repeat(70_000));
         assert_eq!(of_body(&late), of_body(r#"{"prompt": "a"}"#));
+    }
+
+    #[test]
+    fn no_body_has_a_large_key() {
+        let many = "7,".repeat(1_000_000);
+        let long = "x".repeat(1_000_000);
+        for body in [
+            format!(r#"{{"messages": [{many}7]}}"#),
+            format!(r#"{{"input": [{{}},{many}7]}}"#),
+            format!(r#"{{"prompt_cache_key": "{long}"}}"#),
+            format!(r#"{{"messages": [{{"role": "system", "content": "{long}"}}]}}"#),
+        ] {
+            assert!(of_body(&body).is_none_or(|key| key.len() <= 150_000));
+        }
     }
 }

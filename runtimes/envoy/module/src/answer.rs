@@ -109,7 +109,7 @@ impl Events {
         if !usage::has_one(event) {
             return false;
         }
-        if let Some(found) = usage::in_piece(event) {
+        if let Some(found) = usage::of_event(event) {
             self.usage = Some((found, Instant::now()));
         }
         let small = self.sent == 0 && event.len() <= MOST_HELD;

@@ -66,11 +66,47 @@ pub fn of_answer(body: &[u8]) -> Option<Usage> {
     json::whole::<Answer>(std::str::from_utf8(body).ok()?).ok()??.0
 }
 
-/// Returns what the first usage in a piece of an answer tells, and where that stands.
+/// What an event holds: usage, or an answer that does.
+#[derive(Default)]
+struct Event {
+    own: Option<Usage>,
+    answer: Option<Usage>,
+}
+
+impl<'de> Object<'de> for Event {
+    fn member<A: MapAccess<'de>>(
+        &mut self, name: &str, value: Value<'_, A>,
+    ) -> Result<(), A::Error> {
+        match name {
+            "usage" => self.own = value.read::<Read<Told>>()?.0.and_then(Told::usage),
+            "response" => self.answer = value.read::<Read<Answer>>()?.0.and_then(|a| a.0),
+            _ => value.skip()?,
+        }
+        Ok(())
+    }
+}
+
+/// Returns what an event of a stream tells.
+///
+/// Answers repeat what their callers sent, such as the schemas of tools: a usage that stands
+/// anywhere but in its place may be a caller's.
+pub fn of_event(event: &[u8]) -> Option<Usage> {
+    let lines = event.split(|&byte| byte == b'\n').filter_map(|l| l.strip_prefix(b"data:"));
+    let mut found = None;
+    for line in lines {
+        let read = std::str::from_utf8(line).ok().and_then(|text| json::whole::<Event>(text).ok());
+        let Some(read) = read else { return in_piece(event) };
+        found = read.and_then(|event| event.own.or(event.answer)).or(found);
+    }
+    found
+}
+
+/// Returns what the last usage in a piece of an answer tells.
 ///
 /// Quotation marks in a text are written with a backslash before them: no text looks like a key.
+/// What a caller sent and an answer repeats stands before the answer's own.
 pub fn in_piece(piece: &[u8]) -> Option<Usage> {
-    memmem::find_iter(piece, br#""usage""#).find_map(|at| {
+    memmem::rfind_iter(piece, br#""usage""#).find_map(|at| {
         let rest = member(&piece[at + br#""usage""#.len()..])?;
         let mut reader = serde_json::Deserializer::from_slice(rest);
         Read::<Told>::deserialize(&mut reader).ok()?.0?.usage()
@@ -129,5 +165,19 @@ mod tests {
         assert_eq!(in_piece(text).unwrap().input, 2);
         assert!(has_no_choice(b"{\"choices\" : [ ]"));
         assert!(!has_no_choice(b"{\"choices\" : [1]"));
+    }
+
+    #[test]
+    fn an_event_tells_its_own_usage_alone() {
+        let forged = r#""tools":[{"parameters":{"usage":{"input_tokens":0}}}]"#;
+        let read = |text: &str| of_event(format!("event: x\r\ndata: {text}\r\n\r\n").as_bytes());
+        let (whole, none) = (r#""usage":{"input_tokens":7}"#, r#""usage":null"#);
+        let some = Some(Usage { input: 7, output: 0 });
+        assert_eq!(read(&format!("{{{forged},{whole}}}")), some);
+        assert_eq!(read(&format!(r#"{{"response":{{{forged},{whole}}}}}"#)), some);
+        assert_eq!(read(&format!(r#"{{"response":{{{whole},{forged}}}}}"#)), some);
+        assert_eq!(read(&format!(r#"{{"response":{{{forged},{none}}}}}"#)), None);
+        let deep = format!(r#""x":{}{}"#, "[".repeat(200), "]".repeat(200));
+        assert_eq!(read(&format!(r#"{{"response":{{{forged},{deep},{whole}}}}}"#)), some);
     }
 }

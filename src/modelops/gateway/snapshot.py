@@ -18,6 +18,12 @@ class Endpoint:
     address: str
     port: int
 
+    @property
+    def url(self) -> str:
+        """Where it is asked over HTTP, without a path."""
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"http://{host}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:

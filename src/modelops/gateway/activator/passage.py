@@ -113,8 +113,7 @@ class Passage:
                 del self._open[replica]
 
     async def _send(self, asked: Asked, replica: Endpoint) -> ClientResponse:
-        host = f"[{replica.address}]" if ":" in replica.address else replica.address
-        url = URL(f"http://{host}:{replica.port}{asked.path}", encoded=True)
+        url = URL(replica.url + asked.path, encoded=True)
         headers = _without(asked.headers, OF_ONE_HOP | _OURS)
         try:
             return await self.session.request(

@@ -113,7 +113,5 @@ async def _load(web: ClientSession, endpoint: Endpoint) -> Load | None:
 
 
 async def _page(web: ClientSession, endpoint: Endpoint) -> str:
-    address = f"[{endpoint.address}]" if ":" in endpoint.address else endpoint.address
-    url = f"http://{address}:{endpoint.port}{PATH}"
-    async with web.get(url, allow_redirects=False, raise_for_status=True) as answer:
+    async with web.get(endpoint.url + PATH, allow_redirects=False, raise_for_status=True) as answer:
         return (await bounded(answer.content.iter_any(), MOST_BYTES)).decode()

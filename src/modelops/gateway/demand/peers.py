@@ -74,9 +74,8 @@ class Peers:
 
 
 async def _ask(web: ClientSession, peer: Endpoint, seen: str) -> tuple[str, Share]:
-    address = f"[{peer.address}]" if ":" in peer.address else peer.address
-    url = f"http://{address}:{peer.port}/demand"
-    async with asyncio.timeout(PATIENCE), web.get(url, params={SEEN: seen}) as answer:
+    url, query = f"{peer.url}/demand", {SEEN: seen}
+    async with asyncio.timeout(PATIENCE), web.get(url, params=query) as answer:
         answer.raise_for_status()
         text = await bounded(answer.content.iter_any(), MOST_BYTES)
         return answer.headers.get(VERSION, ""), Share.model_validate_json(text)

@@ -59,19 +59,23 @@ def _plain(value: str) -> str:
     return _ESCAPED.sub(lambda found: {"n": "\n"}.get(found[1], found[1]), value)
 
 
+def added(before: int, now: int) -> int:
+    """Return what was added to a count; one that is smaller than it was began again at zero."""
+    return now - before if now >= before else now
+
+
 def growth(before: Mapping[bytes, int], now: Mapping[bytes, int]) -> dict[Series, int]:
     """Return what has been added between two readings.
 
-    A count that is smaller than it was started again at zero: Envoy forgets those that rest, and
-    all of them when it restarts. Words are looked into only where something was added.
+    Envoy forgets counts that rest, and all of them when it restarts. Words are looked into only
+    where something was added.
     """
-    added: dict[Series, int] = {}
+    found: dict[Series, int] = {}
     for words, count in now.items():
-        earlier = before.get(words, 0)
-        more = count - earlier if count >= earlier else count
+        more = added(before.get(words, 0), count)
         if more and (series := _series(words)):
-            added[series] = added.get(series, 0) + more
-    return added
+            found[series] = found.get(series, 0) + more
+    return found
 
 
 async def read(envoy: AsyncClient) -> AsyncGenerator[Counts, None]:

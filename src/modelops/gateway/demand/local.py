@@ -11,6 +11,7 @@ from uuid import uuid4
 from httpx2 import AsyncClient
 
 from modelops.gateway import loads
+from modelops.gateway.counters import added
 from modelops.gateway.demand.share import Share
 from modelops.gateway.limiter.gates import gate_of
 from modelops.gateway.meter import SHARE
@@ -82,8 +83,7 @@ class Local:
         now = by_model(counted.total)
         if self.before is not None:
             for model, count in now.items():
-                before = self.before.get(model, 0)
-                self.arrivals[model] += count - before if count >= before else count
+                self.arrivals[model] += added(self.before.get(model, 0), count)
         self.before = now
 
 
@@ -92,8 +92,8 @@ def by_model(counts: Mapping[str, int]) -> Counter[str]:
 
     Clusters of other things, such as Envoy's admin port, have no dot in their names.
     """
-    added: Counter[str] = Counter()
+    models: Counter[str] = Counter()
     for cluster, count in counts.items():
         if "." in cluster:
-            added[gate_of(cluster)] += count
-    return added
+            models[gate_of(cluster)] += count
+    return models

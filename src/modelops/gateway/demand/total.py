@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from modelops.gateway.counters import added
 from modelops.gateway.demand.engines import Engine
 from modelops.gateway.demand.first import slowest
 from modelops.gateway.demand.share import Counts, Share
@@ -27,8 +28,7 @@ class Arrivals:
         for pod, counts in heard.items():
             for model, count in counts.items():
                 before = self.heard[pod].get(model, 0) if pod in self.heard else count
-                added = count - before if count >= before else count
-                self.total[model] = self.total.get(model, 0) + added
+                self.total[model] = self.total.get(model, 0) + added(before, count)
         self.heard = heard
 
 

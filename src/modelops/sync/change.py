@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from modelops.api.conditions import one_line
 from modelops.sync.observed import DEPLOYMENT, Manifest, Observed
-from modelops.sync.scale import Limit, Scale
+from modelops.sync.scale import Limit, Scale, planned
 
 CREATED: Final = "created"
 """Stands for the metric where nothing has changed yet."""
@@ -35,7 +35,7 @@ def last_scale(observed: Observed, scale: Scale, now: datetime) -> Mapping[str, 
     It is told once: the one that the status knows already is the one that it keeps.
     """
     told = (observed.resource.get("status") or {}).get("lastScale")
-    before = told["replicas"] if told else _live(observed)
+    before = told["replicas"] if told else planned(observed.child(DEPLOYMENT))
     if told and before == scale.replicas:
         return dict(told)
     if before in {None, scale.replicas}:
@@ -51,11 +51,6 @@ def _told(before: int, scale: Scale, metric: str, message: str, now: datetime) -
         "message": one_line(message),
         "time": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
-
-
-def _live(observed: Observed) -> int | None:
-    deployment = observed.child(DEPLOYMENT)
-    return None if deployment is None else int(deployment["spec"].get("replicas", 1))
 
 
 def _cause(observed: Observed, scale: Scale, before: int) -> tuple[str, str]:

@@ -26,7 +26,7 @@ def scale(scaling: Scaling, deployment: Manifest | None, floor: int) -> Scale:
 
     Whoever stops asking changes nothing: without an ask the number stays that there is.
     """
-    asked, live = scaling.replicas, _live(deployment)
+    asked, live = scaling.replicas, planned(deployment)
     if scaling.maximum == 0:
         return Scale(0, asked, "Off")
     if scaling.state == "Paused" and live is not None:
@@ -45,7 +45,8 @@ def _limit(wish: int, replicas: int) -> Limit | None:
     return "Minimum" if wish < replicas else "Maximum"
 
 
-def _live(deployment: Manifest | None) -> int | None:
+def planned(deployment: Manifest | None) -> int | None:
+    """Return how many replicas a Deployment is to have; None where there is none."""
     return None if deployment is None else int(deployment["spec"].get("replicas", 1))
 
 

@@ -21,6 +21,7 @@ class Scaled:
 
     ref: Ref
     scaling: Scaling
+    policy: Policy
     accelerators: Accelerators | None
     lacking: str = ""
 
@@ -31,10 +32,11 @@ class Scaled:
         """Return what is kept of a model; None of one that cannot be served as it stands."""
         try:
             spec = kind.parse(resource)
-            Policy.of(spec.scaling)
+            policy = Policy.of(spec.scaling)
         except ValueError:
             return None
-        return cls(Ref.of(resource), spec.scaling, accelerators(spec, platform), _lacking(resource))
+        taken = accelerators(spec, platform)
+        return cls(Ref.of(resource), spec.scaling, policy, taken, _lacking(resource))
 
     @property
     def asked(self) -> int | None:
@@ -58,7 +60,7 @@ class Scaled:
             count=taken.count if taken else 0,
             replicas=self.asked or 0,
             waits=preempts and name is not None and f"Insufficient {name}" in self.lacking,
-            idle=silent and self.free and Policy.of(self.scaling).floor(now) == 0,
+            idle=silent and self.free and self.policy.floor(now) == 0,
         )
 
 

@@ -87,7 +87,6 @@ pub struct Filter {
     caller: Rc<Caller>,
     started: Instant,
     json: bool,
-    answered: bool,
     hide: bool,
     reading: Reading,
     usage: Option<Usage>,
@@ -111,7 +110,6 @@ impl Filter {
             caller: Rc::default(),
             started: Instant::now(),
             json: false,
-            answered: false,
             hide: false,
             reading: Reading::Nothing,
             usage: None,
@@ -243,7 +241,6 @@ impl Filter {
 
     /// An answer's head.
     pub fn response_headers(&mut self, stream: Stream) {
-        self.answered = true;
         let kind = stream.header(Headers::Response, "content-type").unwrap_or_default();
         self.reading = if is_kind(kind, "text/event-stream") {
             if self.hide {

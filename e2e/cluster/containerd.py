@@ -1,11 +1,12 @@
 """containerd's own client: load images, list and drop what it keeps."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from e2e.cluster.image import ScratchImage, archive
 from e2e.cluster.places import Places
-from e2e.cluster.shell import ClusterError, run
+from e2e.cluster.shell import ClusterError, run, step
 
 
 def ctr(places: Places, *argv: str | Path) -> str:
@@ -21,6 +22,15 @@ def load(places: Places, image: ScratchImage) -> None:
         ctr(places, "images", "import", draft)
     finally:
         draft.unlink()
+
+
+def load_missing(places: Places, wanted: Iterable[ScratchImage]) -> None:
+    """Put those into containerd that it does not have."""
+    have = images(places)
+    for image in wanted:
+        if image.name not in have:
+            with step(f"loading {image.name}"):
+                load(places, image)
 
 
 def images(places: Places) -> set[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from e2e.cluster import golang
-from e2e.cluster.containerd import images, load
+from e2e.cluster.containerd import load_missing
 from e2e.cluster.image import ScratchImage
 from e2e.cluster.local import LocalCluster
 from e2e.cluster.places import Places
@@ -39,11 +39,7 @@ class Keda:
         """Install it and wait until it scales and its metrics API answers; quick when it does."""
         places = self.cluster.places
         golang.build(tuple(BINARIES.values()), places.store, places.bin)
-        have = images(places)
-        for image in scratch_images(places):
-            if image.name not in have:
-                with step(f"loading {image.name}"):
-                    load(places, image)
+        load_missing(places, scratch_images(places))
         with step("installing KEDA"):
             options = ("--server-side", "--force-conflicts", "--filename=-")
             self.cluster.kubectl("apply", *options, stdin=self._manifests())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from e2e.cluster import addons, debian, golang, network, node
 from e2e.cluster.configuration import Configuration
-from e2e.cluster.containerd import forget_containers, images, load
+from e2e.cluster.containerd import forget_containers, load_missing
 from e2e.cluster.daemon import Daemon, Supervisor
 from e2e.cluster.health import Health
 from e2e.cluster.places import Places
@@ -76,11 +76,7 @@ class LocalCluster:
     def _prepare_containerd(self) -> None:
         if not (self.places.state / "etcd").exists():
             forget_containers(self.places)  # a new cluster knows none of an earlier one's
-        have = images(self.places)
-        for image in addons.images(self.places):
-            if image.name not in have:
-                with step(f"loading {image.name}"):
-                    load(self.places, image)
+        load_missing(self.places, addons.images(self.places))
 
     def _apply_addons(self) -> None:
         text = addons.manifests()

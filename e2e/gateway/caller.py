@@ -2,6 +2,8 @@
 
 import openai
 
+from e2e.space import Space
+
 
 def client(url: str, key: str) -> openai.OpenAI:
     """Return the official client, which tries nothing twice."""
@@ -14,3 +16,8 @@ def listed(known: openai.OpenAI) -> list[str]:
         return [model.id for model in known.models.list()]
     except openai.AuthenticationError:
         return []
+
+
+def until_listed(space: Space, known: openai.OpenAI, *names: str) -> None:
+    """Wait until a key may use exactly these models: until then the gateway may not know it."""
+    space.until(lambda: listed(known) == [*names], 30, lambda: f"it lists {listed(known)}")

@@ -10,7 +10,7 @@ import pytest
 from openai.types.chat import ChatCompletionMessageParam
 from prometheus_client.parser import text_string_to_metric_families
 
-from e2e.gateway.caller import client, listed
+from e2e.gateway.caller import client, until_listed
 from e2e.keys import modelops_key, new_key
 from e2e.platform import SYSTEM_NAMESPACE
 from e2e.space import Space
@@ -33,7 +33,7 @@ def served(space: Space) -> Space:
 def caller(served: Space, url: str) -> openai.OpenAI:
     """A client whose key may use gw-t*."""
     known = client(url, new_key(served.kube, "acme", "gw-t*"))
-    served.until(lambda: listed(known) == ["gw-tiny"], 30, lambda: f"it lists {listed(known)}")
+    until_listed(served, known, "gw-tiny")
     return known
 
 
@@ -58,7 +58,7 @@ def test_a_stream_with_the_official_client(caller: openai.OpenAI) -> None:
 def test_tokens_are_counted_though_nobody_asks(served: Space, url: str) -> None:
     """A tenant's tokens are what the engine says, also of a stream that does not show them."""
     known = client(url, new_key(served.kube, "metered", "gw-t*"))
-    served.until(lambda: listed(known) == ["gw-tiny"], 30, lambda: "the key is not known yet")
+    until_listed(served, known, "gw-tiny")
     create = known.chat.completions.create
     answer = create(model="gw-tiny", messages=MESSAGES, max_tokens=8, extra_body=ON)
     stream = create(model="gw-tiny", messages=MESSAGES, max_tokens=8, extra_body=ON, stream=True)
@@ -99,7 +99,7 @@ def test_a_key_opens_no_model_that_it_does_not_name(caller: openai.OpenAI) -> No
 def test_a_model_that_is_off_is_unavailable(served: Space, url: str) -> None:
     """A model that is turned off is 503 for those who may use it, at once and with its reason."""
     known = client(url, new_key(served.kube, "acme", "gw-secret"))
-    served.until(lambda: listed(known) == ["gw-secret"], 30, lambda: f"it lists {listed(known)}")
+    until_listed(served, known, "gw-secret")
     with pytest.raises(openai.InternalServerError) as refused:
         known.chat.completions.create(model="gw-secret", messages=MESSAGES)
     assert (refused.value.status_code, refused.value.code) == (503, "model_off")
@@ -109,7 +109,7 @@ def test_a_revoked_key_is_refused_within_two_seconds(served: Space, url: str) ->
     """Every gateway pod refuses a key two seconds after its revocation."""
     key = new_key(served.kube, "acme", "gw-t*")
     known = client(url, key)
-    served.until(lambda: listed(known) == ["gw-tiny"], 30, lambda: "the key is not known yet")
+    until_listed(served, known, "gw-tiny")
     modelops_key(served.kube, "revoke", identity(served, key))
     time.sleep(2)
     for pod in pods(served):
@@ -154,7 +154,7 @@ def test_a_gateway_pod_that_goes_cuts_no_stream(served: Space) -> None:
     name = pods(served)[0]
     with served.kube.forward(f"pod/{name}", 8080, SYSTEM_NAMESPACE) as one:
         known = client(one, key)
-        served.until(lambda: listed(known) == ["gw-tiny"], 30, lambda: "the key is not known yet")
+        until_listed(served, known, "gw-tiny")
         stream = known.chat.completions.create(
             model="gw-tiny", messages=MESSAGES, max_tokens=400, stream=True,
             extra_body=ON,

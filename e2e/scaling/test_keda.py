@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import openai
 import pytest
 
-from e2e.gateway.caller import client, listed
+from e2e.gateway.caller import client, until_listed
 from e2e.keda import NAMESPACE, keda
 from e2e.keys import new_key
 from e2e.platform import GATEWAY, SYSTEM_NAMESPACE
@@ -37,7 +37,7 @@ def caller(served: Space) -> Iterator[openai.OpenAI]:
     """Who may use the model."""
     with served.kube.forward(f"service/{GATEWAY}", 80, SYSTEM_NAMESPACE) as url:
         known = client(url, new_key(served.kube, "scaling", NAME))
-        served.until(lambda: listed(known) == [NAME], 30, lambda: f"it lists {listed(known)}")
+        until_listed(served, known, NAME)
         yield known
 
 

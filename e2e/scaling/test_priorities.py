@@ -8,7 +8,7 @@ from typing import Any
 import openai
 import pytest
 
-from e2e.gateway.caller import client, listed
+from e2e.gateway.caller import client, until_listed
 from e2e.keys import new_key
 from e2e.platform import GATEWAY, ROOT, SYSTEM_NAMESPACE
 from e2e.space import Space
@@ -57,7 +57,7 @@ def caller(served: Space) -> Iterator[openai.OpenAI]:
     names = ["modest", "urgent"]
     with served.kube.forward(f"service/{GATEWAY}", 80, SYSTEM_NAMESPACE) as url:
         known = client(url, new_key(served.kube, "priorities", *names)).with_options(timeout=400)
-        served.until(lambda: listed(known) == names, 30, lambda: f"it lists {listed(known)}")
+        until_listed(served, known, *names)
         yield known
 
 

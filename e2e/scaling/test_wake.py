@@ -7,7 +7,7 @@ from typing import Any
 import openai
 import pytest
 
-from e2e.gateway.caller import client, listed
+from e2e.gateway.caller import client, until_listed
 from e2e.keys import new_key
 from e2e.platform import GATEWAY, SYSTEM_NAMESPACE
 from e2e.space import Space
@@ -39,7 +39,7 @@ def known(asleep: Space) -> Iterator[openai.OpenAI]:
     """Who may use it, and is known to the gateway."""
     with asleep.kube.forward(f"service/{GATEWAY}", 80, SYSTEM_NAMESPACE) as url:
         found = client(url, new_key(asleep.kube, "wakers", MODEL))
-        asleep.until(lambda: listed(found) == [MODEL], 30, lambda: f"it lists {listed(found)}")
+        until_listed(asleep, found, MODEL)
         yield found
 
 

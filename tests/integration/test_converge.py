@@ -28,6 +28,16 @@ def operator(
         running.close()
 
 
+def reasons(api: Api, namespace: str) -> set[str]:
+    """Return why the Events of a namespace were told: they come after the status that they tell."""
+    return {event["reason"] for event in api.all("Event", namespace)}
+
+
+def warnings(api: Api, namespace: str) -> list[str]:
+    """Return the reasons of the Warnings of a namespace."""
+    return [event["reason"] for event in api.all("Event", namespace) if event["type"] == "Warning"]
+
+
 def test_an_object_becomes_a_deployment_and_a_verdict(
     api: Api, namespace: str, operator: OperatorProcess
 ) -> None:
@@ -42,8 +52,8 @@ def test_an_object_becomes_a_deployment_and_a_verdict(
     assert model["status"]["observedGeneration"] == model["metadata"]["generation"]
     assert model["status"]["weights"]["digest"] == "abc"
     assert model["status"]["url"] == f"http://chat.{namespace}.svc.cluster.local/v1"
-    reasons = [e["reason"] for e in api.all("Event", namespace)]
-    assert set(reasons) >= {"Deploying", "Pending", "Serving"}
+    told = {"Deploying", "Pending", "Serving"}
+    eventually(lambda: reasons(api, namespace) >= told, what="Events of all three")
     assert any(line["message"].endswith("serving 1 of 1 replica") for line in operator.lines)
     assert "finalizers" not in model["metadata"]
     assert "annotations" not in model["metadata"]
@@ -57,8 +67,8 @@ def test_a_cause_in_a_pod_reaches_the_object(api: Api, namespace: str) -> None:
     play.unpullable(api, namespace)
     model = reaches(api, namespace, "ImagePullFailed", 30)
     assert "engine:test" in condition(model, "Ready")["message"]
-    warnings = [e["reason"] for e in api.all("Event", namespace) if e["type"] == "Warning"]
-    assert warnings == ["ImagePullFailed"]
+    eventually(lambda: warnings(api, namespace), what="a Warning")
+    assert warnings(api, namespace) == ["ImagePullFailed"]
 
 
 def test_a_settled_object_is_left_alone(

@@ -26,6 +26,9 @@ AT_ONCE = 16
 ENOUGH = 10_000_000
 """Requests per minute of the key: counted, and never reached."""
 
+PLACES = 4096
+"""Requests at a time of a replica: the fake engine takes them all, and so none waits its turn."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
@@ -97,7 +100,10 @@ async def connected(kubeconfig: Path) -> tuple[ApiServer, Cluster]:
 
 
 def _model(name: str, *, asleep: bool) -> dict[str, Any]:
-    spec: dict[str, Any] = {"model": {"uri": "pvc://weights/tiny"}}
+    spec: dict[str, Any] = {
+        "model": {"uri": "pvc://weights/tiny"},
+        "runtime": {"args": [f"--max-num-seqs={PLACES}"]},
+    }
     if asleep:
         spec["scaling"] = {"minReplicas": 0, "replicas": 0}
     return {

@@ -1,0 +1,25 @@
+"""Where in Redis the jobs of a model are (pure); what scales on them must know it too."""
+
+from typing import Final
+
+GROUP: Final = "workers"
+"""The consumer group of every stream of jobs."""
+
+LANES: Final = ("high", "normal", "low")
+"""The priorities, first to be served first."""
+
+USAGE: Final = "jobs:usage"
+"""The stream of bills: one entry for each job that succeeded."""
+
+
+def stream(model: str, lane: str) -> str:
+    """Return the stream with an entry for each job of NAMESPACE/NAME that waits or runs.
+
+    Entries that no worker has are jobs that wait, pending ones jobs that run; ended ones are gone.
+    """
+    return f"jobs:{{{model}}}:{lane}"
+
+
+def dead(model: str) -> str:
+    """Return the stream of jobs that were given up, with the cause."""
+    return f"jobs:{{{model}}}:dead"

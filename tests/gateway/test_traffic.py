@@ -253,3 +253,21 @@ def test_the_access_log_has_what_is_wanted(
                 client.post("/v1/completions", json={"model": name})
     log = (tmp_path / "log").read_text()
     assert log.count('"path":"/v1/completions"') == lines
+
+
+def test_the_access_log_has_what_broke_off_or_was_no_request(tmp_path: Path, fake: Engine) -> None:
+    """A stream that its caller leaves is an error with its tenant, and so is what is no HTTP."""
+    body = {"model": "llama-8b", "stream": True, "gated": True}
+    with gateway(tmp_path, access_log="Errors") as quiet:
+        quiet.serve(models=(model("llama-8b", fake.port),))
+        with quiet.client(quiet.key("*", tenant="left")) as client:
+            until(lambda: client.get("/v1/models/llama-8b").status_code == 200, 5)
+            with client.stream("POST", "/v1/completions", json=body) as answer:
+                assert answer.status_code == 200
+        with socket.create_connection(("127.0.0.1", quiet.front.port)) as stranger:
+            stranger.sendall(b"hello\r\n\r\n")
+            assert stranger.recv(100).startswith(b"HTTP/1.1 400")
+    text = (tmp_path / "log").read_text().splitlines()
+    lines = [json.loads(line) for line in text if line.startswith("{")]
+    told = {(line["status"], line["tenant"], line["path"]) for line in lines}
+    assert told >= {(200, "left", "/v1/completions"), (400, None, None)}

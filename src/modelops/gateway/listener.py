@@ -10,7 +10,7 @@ from modelops.gateway.foreign import foreign
 from modelops.gateway.listing import listing
 from modelops.gateway.module import FILTER, NAME
 from modelops.gateway.multipart import multipart
-from modelops.gateway.routes import MODEL, ROUTES
+from modelops.gateway.routes import ROUTES
 from modelops.gateway.snapshot import Front, Tls
 from modelops.gateway.tracing import tracing
 from modelops.gateway.typed import FILTERS, PREFIX, Json, extension, file_source, typed
@@ -72,7 +72,6 @@ def _manager(front: Front) -> Json:
         },
         http_filters=_filters(front),
         local_reply_config={"mappers": answers.mappers()},
-        access_log=_log(front),
         always_set_request_id_in_response=True,
         **({"tracing": tracing(front.collector)} if front.collector else {}),
         **_limits(front),
@@ -174,35 +173,3 @@ def _kept(key: str, text: str) -> Json:
         },
         "skip_if_empty": True,
     }
-
-
-def _log(front: Front) -> list[Json]:
-    """Return the access log: one JSON object a request, on standard output, if it is wanted."""
-    if front.access_log == "Off":
-        return []
-    bad = {"value": {"default_value": 400, "runtime_key": "modelops.log.status"}, "op": "GE"}
-    errors = [{"status_code_filter": {"comparison": bad}}, {"response_flag_filter": {}}]
-    which = {"filter": {"or_filter": {"filters": errors}}} if front.access_log == "Errors" else {}
-    return [{**_line(), **which}]
-
-
-def _line() -> Json:
-    """Return the logger, and what it says of a request."""
-    fields = {
-        "time": "%START_TIME%",
-        "request": "%REQ(X-REQUEST-ID)%",
-        "tenant": _metadata(*CLAIMS, "sub"),
-        "key": _metadata(*CLAIMS, "jti"),
-        "model": f"%FILTER_STATE({MODEL}:PLAIN)%",
-        "method": "%REQ(:METHOD)%",
-        "path": "%PATH(NQ)%",
-        "status": "%RESPONSE_CODE%",
-        "why": "%RESPONSE_CODE_DETAILS%",
-        "milliseconds": "%DURATION%",
-        "first_byte_milliseconds": "%RESPONSE_DURATION%",
-        "bytes_received": "%BYTES_RECEIVED%",
-        "bytes_sent": "%BYTES_SENT%",
-        "replica": "%UPSTREAM_HOST%",
-    }
-    kind = "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
-    return extension("log", kind, log_format={"json_format": fields})

@@ -1,7 +1,7 @@
 """The gateway's own filter inside Envoy: a module in Rust, `runtimes/envoy/module`.
 
-It reads what requests ask for and what their answers used, and counts. Envoy looks for it in the
-folder that its environment's ENVOY_DYNAMIC_MODULES_SEARCH_PATH names.
+It reads what requests ask for and what their answers used, counts, and writes the access log. Envoy
+looks for it in the folder that its environment's ENVOY_DYNAMIC_MODULES_SEARCH_PATH names.
 """
 
 from typing import Final
@@ -41,6 +41,7 @@ def module(snapshot: Snapshot, front: Front) -> Json:
         "usage_paths": _USAGE_PATHS,
         "large_paths": _LARGE_PATHS,
         "told": front.collector is not None,
+        "log": front.access_log,
         **callers(snapshot, front),
     }
     return typed(

@@ -64,9 +64,13 @@ pub enum Body {
 #[derive(Clone, Copy)]
 pub enum Attribute {
     RequestUrlPath = 1,
+    RequestMethod = 4,
     RequestSize = 13,
     ResponseCode = 15,
+    ResponseCodeDetails = 16,
+    ResponseFlags = 17,
     ResponseSize = 21,
+    UpstreamAddress = 41,
     XdsRouteName = 61,
 }
 

@@ -6,6 +6,7 @@ use crate::answer::{Events, Whole};
 use crate::caller::{self, Caller};
 use crate::counts::{Counts, End, Time, labels};
 use crate::envoy::Stream;
+use crate::log::{Line, Log};
 use crate::request::{self, Wrong};
 use crate::shares::{Shares, Used};
 use crate::usage::Usage;
@@ -14,7 +15,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Words that routes, logs and other filters look for.
 const WORDS: &str = "modelops";
@@ -50,6 +51,16 @@ pub struct Settings {
     revoked: HashSet<String>,
     contended: Contended,
     shares: Shares,
+    log: Logged,
+}
+
+/// Which requests have a line in the access log.
+#[derive(Deserialize, PartialEq, Eq)]
+enum Logged {
+    All,
+    /// Those that were refused, failed or broke off.
+    Errors,
+    Off,
 }
 
 /// About whose requests somebody is asked.
@@ -86,6 +97,8 @@ pub struct Filter {
     settings: Arc<Settings>,
     caller: Rc<Caller>,
     started: Instant,
+    model: String,
+    answered: Option<Duration>,
     json: bool,
     hide: bool,
     reading: Reading,
@@ -109,6 +122,8 @@ impl Filter {
             settings,
             caller: Rc::default(),
             started: Instant::now(),
+            model: String::new(),
+            answered: None,
             json: false,
             hide: false,
             reading: Reading::Nothing,
@@ -212,6 +227,7 @@ impl Filter {
         }
         stream.reroute();
         let request = found.ok()?;
+        self.model = request.model;
         self.stick(stream, body);
         let path = stream.text(Attribute::RequestUrlPath);
         if !request.silent || !one_of(&self.settings.usage_paths, path) {
@@ -241,6 +257,7 @@ impl Filter {
 
     /// An answer's head.
     pub fn response_headers(&mut self, stream: Stream) {
+        self.answered = Some(self.started.elapsed());
         let kind = stream.header(Headers::Response, "content-type").unwrap_or_default();
         self.reading = if is_kind(kind, "text/event-stream") {
             if self.hide {
@@ -287,7 +304,51 @@ impl Filter {
     }
 
     /// The end of the stream, however it came.
-    pub fn complete(&self, stream: Stream, counts: &Counts) {
+    pub fn complete(&self, stream: Stream, counts: &Counts, log: &Log) {
+        self.count(stream, counts);
+        if self.is_logged(stream) {
+            self.log(stream, log);
+        }
+    }
+
+    fn is_logged(&self, stream: Stream) -> bool {
+        let failed = || {
+            stream.number(Attribute::ResponseCode) >= 400
+                || stream.number(Attribute::ResponseFlags) != 0
+        };
+        match self.settings.log {
+            Logged::All => true,
+            Logged::Errors => failed(),
+            Logged::Off => false,
+        }
+    }
+
+    fn log(&self, stream: Stream, log: &Log) {
+        let some = |text| Some(text).filter(|text: &&str| !text.is_empty());
+        let header = |name| stream.header(Headers::Request, name);
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let took = self.started.elapsed();
+        let model = if self.json { &self.model } else { stream.remembered(MODEL) };
+        let replica = some(stream.text(Attribute::UpstreamAddress));
+        log.add(&Line {
+            time: SystemTime::now() - took,
+            request: header("x-request-id").and_then(|id| std::str::from_utf8(id).ok()),
+            tenant: some(&self.caller.tenant),
+            key: some(&self.caller.key),
+            model: some(model),
+            method: some(stream.text(Attribute::RequestMethod)),
+            path: some(stream.text(Attribute::RequestUrlPath)),
+            status: stream.number(Attribute::ResponseCode),
+            why: some(stream.text(Attribute::ResponseCodeDetails)),
+            milliseconds: millis(took),
+            first_byte_milliseconds: replica.and(self.answered).map(millis),
+            bytes_received: stream.number(Attribute::RequestSize),
+            bytes_sent: stream.number(Attribute::ResponseSize),
+            replica,
+        });
+    }
+
+    fn count(&self, stream: Stream, counts: &Counts) {
         let path = stream.text(Attribute::RequestUrlPath);
         let known =
             one_of(&self.settings.json_paths, path) || one_of(&self.settings.form_paths, path);

@@ -4,6 +4,7 @@ use crate::abi::{self, BodyStatus, Buffer, EnvoyFilter, HeadersStatus};
 use crate::counts::Counts;
 use crate::envoy::Stream;
 use crate::filter::{Filter, Route, Settings};
+use crate::log::Log;
 use crate::shares::Used;
 use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,6 +15,11 @@ use std::sync::{Arc, LazyLock, OnceLock};
 static COUNTS: OnceLock<Counts> = OnceLock::new();
 /// So it is with what was used of limits.
 static USED: LazyLock<Used> = LazyLock::new(Used::default);
+/// And with standard output.
+static LOG: LazyLock<Log> = LazyLock::new(|| {
+    std::thread::spawn(|| LOG.run());
+    Log::default()
+});
 const BROKEN: &str = concat!(
     r#"{"error": {"message": "The gateway failed at this request.", "type": "server_error", "#,
     r#""param": null, "code": "gateway_failed"}}"#
@@ -180,7 +186,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(
 ) {
     let (stream, filter) = unsafe { (Stream::new(envoy), &*filter.cast::<Filter>()) };
     if let Some(counts) = COUNTS.get() {
-        guarded((), || filter.complete(stream, counts));
+        guarded((), || filter.complete(stream, counts, &LOG));
     }
 }
 
@@ -269,6 +275,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_bootstrap_extension_shutdown(
     _: *mut c_void, _: *const c_void, done: Option<unsafe extern "C" fn(*mut c_void)>,
     context: *mut c_void,
 ) {
+    guarded((), || LOG.write());
     if let Some(done) = done {
         unsafe { done(context) };
     }

@@ -1,6 +1,7 @@
 //! The gateway's own filter inside Envoy.
 //!
-//! It reads what a request asks for and what its answer used, has Envoy route by that, and counts.
+//! It reads what a request asks for and what its answer used, has Envoy route by that, counts, and writes
+//! the access log.
 //! `hooks` is what Envoy calls, `abi` and `envoy` what it is asked; all else is without Envoy.
 
 #[cfg(not(test))]
@@ -16,6 +17,7 @@ mod filter;
 #[cfg(not(test))]
 mod hooks;
 pub mod json;
+pub mod log;
 pub mod request;
 pub mod shares;
 pub mod usage;

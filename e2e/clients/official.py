@@ -51,7 +51,7 @@ def _python(what: str, url: str, key: str, request: Json, options: Json) -> Json
             wait = error.response.headers.get("retry-after")
             return _failed(error, status=error.status_code, code=error.code, wait=wait)
         except (openai.APIError, httpx.TransportError) as error:
-            return _failed(error)
+            return _failed(error, code=getattr(error, "code", None))
 
 
 def _failed(error: Exception, **told: Any) -> Json:
@@ -95,6 +95,11 @@ def _responses(client: openai.OpenAI, request: Json) -> Json:
     return {"text": _call(client.responses.create, request).output_text}
 
 
+def _events(client: openai.OpenAI, request: Json) -> list[str]:
+    stream = _call(client.responses.create, {**request, "stream": True})
+    return [event.type for event in stream]
+
+
 def _embeddings(client: openai.OpenAI, request: Json) -> list[list[float]]:
     answer = _call(client.embeddings.create, request)
     return [one.embedding[:4] for one in answer.data]
@@ -115,6 +120,7 @@ USES: Final[Mapping[str, Callable[[openai.OpenAI, Json], Any]]] = {
     "tools": _tools,
     "structured": _structured,
     "responses": _responses,
+    "events": _events,
     "embeddings": _embeddings,
     "list": _list,
     "retrieve": _retrieve,

@@ -173,14 +173,12 @@ def test_a_client_that_gives_up_frees_the_engine(
     assert fake.cancelled.get(timeout=5) == "/v1/chat/completions"
 
 
-def test_a_stream_that_breaks_off_raises(front: Gateway, language: str) -> None:
-    """When the engine dies the client raises: a part is never taken for the whole."""
-    told = ['data: {"choices":[{"index":0,"delta":{"content":"half"}}]}']
+@pytest.mark.parametrize("what", ["stream", "events"])
+def test_a_stream_that_breaks_off_raises(front: Gateway, language: str, what: str) -> None:
+    """When the engine dies the client raises its own error, with what the gateway says of it."""
+    told = ['data: {"type":"x","choices":[{"index":0,"delta":{"content":"half"}}]}']
     request = HELLO | {"told": told, "cuts": [], "end": "\n\n", "usage": USAGE, "breaks": True}
-    got = asked(front, "stream", language, request)
-    assert "value" not in got
-    kinds = {"APIConnectionError", "APIError", "RemoteProtocolError", "TypeError"}
-    assert got["error"]["kind"] in kinds
-    assert got["error"]["status"] is None
-    whole = request | {"breaks": False}
-    assert asked(front, "stream", language, whole)["value"]["text"] == "half"
+    got = asked(front, what, language, request)
+    error = {"kind": "APIError", "status": None, "code": "model_broken", "wait": None}
+    assert got == {"error": error}
+    assert "value" in asked(front, what, language, request | {"breaks": False})

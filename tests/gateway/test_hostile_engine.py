@@ -6,14 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 
-import httpx
-import openai
 import pytest
 
 from gateway.conftest import model
 from gateway.engine import Engine, engine
 from gateway.proxy import Gateway, until
-from plaintext import NO_TLS
 
 CHAT = {"model": "llama-8b", "messages": []}
 
@@ -58,23 +55,6 @@ def test_an_engine_that_speaks_nonsense_is_told_of(front: Gateway, kind: str) ->
         answer = client.post("/v1/completions", json={"model": name})
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert answer.json()["error"]["type"] == "server_error"
-
-
-@pytest.mark.parametrize("version", ["http1", "http2"])
-def test_an_answer_that_breaks_off_is_never_taken_for_whole(front: Gateway, version: str) -> None:
-    """When an engine dies in a stream the official client raises, on HTTP/1.1 and on HTTP/2."""
-    http = httpx.Client(**{"http1": False, "http2": False, version: True}, verify=NO_TLS)
-    known = openai.OpenAI(
-        base_url=f"{front.url}/v1", api_key=front.key("*"), http_client=http, max_retries=0
-    )
-    with known:
-        stream = known.chat.completions.create(
-            model="llama-8b", messages=[], stream=True, extra_body={"dies": 2}
-        )
-        seen = []
-        with pytest.raises((openai.APIConnectionError, httpx.RemoteProtocolError)):
-            seen.extend(stream)
-    assert len(seen) <= 2
 
 
 def test_all_replicas_die_and_one_comes_back(front: Gateway, fake: Engine) -> None:

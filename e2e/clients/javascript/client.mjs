@@ -37,6 +37,12 @@ const uses = {
   async responses() {
     return { text: (await client.responses.create(request)).output_text };
   },
+  async events() {
+    const types = [];
+    const stream = await client.responses.create({ ...request, stream: true });
+    for await (const event of stream) types.push(event.type);
+    return types;
+  },
   async embeddings() {
     const answer = await client.embeddings.create(request);
     return answer.data.map(({ embedding }) => embedding.slice(0, 4));

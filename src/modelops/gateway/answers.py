@@ -1,5 +1,6 @@
 """What the gateway itself says when it does not pass a request on, in OpenAI's shape."""
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -142,6 +143,28 @@ OVERLOADED: Final = Refusal(
 SILENT: Final = Refusal(
     504, f"The model `{MODEL}` did not answer in time.", SERVER, "model_timeout", RETRY_SECONDS
 )
+BROKEN_OFF: Final = Refusal(
+    502,
+    "The model's replica failed in the middle of this answer. What came before is all there is of "
+    "it. Ask again.",
+    SERVER,
+    "model_broken",
+)
+"""An answer whose beginning is sent has no other status: this one and the next are events in it."""
+
+SILENCE: Final = Refusal(
+    504, "The model did not go on with this answer in time. Ask again.", SERVER, "model_timeout"
+)
+
+
+def event(refusal: Refusal) -> dict[str, str]:
+    """Return a refusal as the last event of a stream: as in chats, and as in responses."""
+    error = refusal.body["json_format"]["error"]
+    plain, typed = {"error": error}, error | {"type": "error", "error": error}
+    return {
+        "plain": f"data: {json.dumps(plain)}\n\n",
+        "typed": f"event: error\ndata: {json.dumps(typed)}\n\n",
+    }
 
 
 def mappers() -> list[Json]:

@@ -6,7 +6,7 @@ looks for it in the folder that its environment's ENVOY_DYNAMIC_MODULES_SEARCH_P
 
 from typing import Final
 
-from modelops.gateway import multipart
+from modelops.gateway import answers, multipart
 from modelops.gateway.access import callers
 from modelops.gateway.snapshot import Front, Snapshot
 from modelops.gateway.typed import FILTERS, Json, extension, typed
@@ -40,6 +40,8 @@ def module(snapshot: Snapshot, front: Front) -> Json:
         "form_paths": multipart.PATHS,
         "usage_paths": _USAGE_PATHS,
         "large_paths": _LARGE_PATHS,
+        "broken": answers.event(answers.BROKEN_OFF),
+        "silent": answers.event(answers.SILENCE),
         "told": front.collector is not None,
         "log": front.access_log,
         **callers(snapshot, front),

@@ -102,6 +102,8 @@ unsafe extern "C" {
         filter: EnvoyFilter, status: u32, headers: *const Header, number: usize, body: Buffer,
         details: Buffer,
     );
+    #[link_name = "envoy_dynamic_module_callback_http_send_response_data"]
+    pub fn send_response_data(filter: EnvoyFilter, data: Buffer, last: bool);
     #[link_name = "envoy_dynamic_module_callback_http_get_body_size"]
     pub fn get_body_size(filter: EnvoyFilter, body: Body) -> usize;
     #[link_name = "envoy_dynamic_module_callback_http_get_body_chunks_size"]

@@ -1,7 +1,7 @@
 //! Reading an answer while it passes, and taking out of a stream what the caller did not ask for.
 
 use crate::usage::{self, Usage};
-use memchr::{memchr_iter, memmem};
+use memchr::{memchr_iter, memmem, memrchr};
 use std::time::Instant;
 
 /// An event that is larger is passed on before it is complete; usage is smaller; bytes.
@@ -10,6 +10,8 @@ const MOST_HELD: usize = 64 * 1024;
 const MOST_KEPT: usize = 1024 * 1024;
 /// So much of an answer's end is looked through for its usage; bytes.
 const LENGTH_OF_END: usize = 4096;
+/// How the event begins that ends a stream, `data: [DONE]`; no other is a list.
+const LAST_WORD: &[u8] = b"data: [";
 
 /// An answer in JSON, kept until its end if it is small, and the end of it otherwise.
 #[derive(Default)]
@@ -44,10 +46,12 @@ impl Whole {
     }
 }
 
-/// A stream of events: it passes as it comes, but for the usage that is hidden.
+/// A stream of events: each passes when it is complete, but for the usage that is hidden.
 #[derive(Default)]
 pub struct Events {
     hide: bool,
+    /// Whether the word came after which nothing does.
+    done: bool,
     /// The event that is not complete, and how much of it was passed on.
     held: Vec<u8>,
     sent: usize,
@@ -72,18 +76,31 @@ impl Events {
             && (piece.is_empty() || ends_event(piece))
             && memmem::find(piece, br#""usage""#).is_none();
         if plain {
+            self.done |= is_last_word(piece);
             return None;
         }
         let mut passed = self.sift(piece);
-        if !self.hide || last || self.held.len() > MOST_HELD || self.held.starts_with(b"data: [") {
-            passed.extend_from_slice(&self.held[self.sent..]);
-            self.sent = self.held.len();
+        if last || self.held.len() > MOST_HELD || self.held.starts_with(LAST_WORD) {
+            passed.extend_from_slice(self.rest());
         }
         if self.held.len() > MOST_KEPT {
             self.held.drain(..self.held.len() - 3);
             self.sent = self.held.len();
         }
-        self.hide.then_some(passed)
+        Some(passed)
+    }
+
+    /// Returns what is still to be passed on of an event that nothing will complete.
+    pub fn rest(&mut self) -> &[u8] {
+        &self.held[std::mem::replace(&mut self.sent, self.held.len())..]
+    }
+
+    /// Forgets the event that is not complete, since its stream breaks off.
+    ///
+    /// Returns whether another one may follow: not if the caller has a part of it, or has it all.
+    pub fn forget(&mut self) -> bool {
+        self.held.clear();
+        !self.done && std::mem::take(&mut self.sent) == 0
     }
 
     /// Returns what is passed on of the events that are complete now.
@@ -94,6 +111,7 @@ impl Events {
         let (mut passed, mut begin) = (Vec::new(), 0);
         while let Some(end) = event_end(&held, from) {
             let event = &held[begin..end];
+            self.done |= is_last_word(event);
             if !self.hides(event) {
                 passed.extend_from_slice(&event[self.sent..]);
             }
@@ -115,6 +133,13 @@ impl Events {
         let small = self.sent == 0 && event.len() <= MOST_HELD;
         self.hide && small && usage::has_no_choice(event)
     }
+}
+
+/// Whether events end with the one that says so.
+fn is_last_word(events: &[u8]) -> bool {
+    let text = events.trim_ascii_end();
+    let line = memrchr(b'\n', text).map_or(0, |end| end + 1);
+    text[line..].starts_with(LAST_WORD)
 }
 
 fn ends_event(piece: &[u8]) -> bool {
@@ -182,11 +207,36 @@ mod tests {
     #[test]
     fn byte_by_byte_nothing_of_an_open_stream_is_changed() {
         let (all, _) = stream("\n\n");
-        let mut events = Events::new(false);
+        let (mut events, mut passed) = (Events::new(false), Vec::new());
         for byte in all.chunks(1) {
-            assert_eq!(events.take(byte, false), None);
+            passed.extend(events.take(byte, false).unwrap());
         }
+        assert_eq!(passed, all);
         assert_eq!(events.usage.unwrap().0.output, 9);
+    }
+
+    #[test]
+    fn wherever_a_stream_breaks_off_its_caller_has_whole_events() {
+        let all = b"data: {\"x\":1}\n\n: ping\n\nevent: y\ndata: {}\n\ndata: [DONE]\n\n";
+        for hide in [true, false] {
+            for (end, size) in (0..=all.len()).flat_map(|end| (1..9).map(move |size| (end, size))) {
+                let (mut events, mut passed) = (Events::new(hide), Vec::new());
+                for piece in all[..end].chunks(size) {
+                    passed.extend(events.take(piece, false).unwrap_or(piece.to_vec()));
+                }
+                let over = end >= all.len() - "DONE]\n\n".len();
+                assert_eq!(events.forget(), !over, "{end}");
+                assert!(over || passed.is_empty() || passed.ends_with(b"\n\n"), "{end}");
+                assert!(all.starts_with(&passed));
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_follows_a_part_of_an_event() {
+        let mut events = Events::new(false);
+        assert_eq!(events.take(&[b'x'; MOST_HELD + 1], false).unwrap().len(), MOST_HELD + 1);
+        assert!(!events.forget());
     }
 
     #[test]

@@ -138,4 +138,9 @@ impl Stream {
         let [body, why] = [body, why].map(|t| Buffer::of(t.as_bytes()));
         unsafe { abi::send_response(self.0, status, &header, 1, body, why) };
     }
+
+    /// Sends more of an answer whose head is sent; Envoy calls no hook of this filter for it.
+    pub fn send(&self, data: &[u8]) {
+        unsafe { abi::send_response_data(self.0, Buffer::of(data), false) };
+    }
 }

@@ -24,6 +24,8 @@ const TOKENS: &str = "modelops.tokens";
 const MODEL: &str = "modelops.model";
 const KEY: &str = "modelops.key";
 const TENANT: &str = "modelops.tenant";
+/// The status that Envoy gives an answer which does not go on.
+const TIMEOUT: u32 = 504;
 /// The kind of an object that is hashed to choose a replica, and its name here.
 const HASHED: &str = "envoy.hashable_string";
 
@@ -39,6 +41,10 @@ pub struct Settings {
     usage_paths: Vec<String>,
     /// Those whose answers are too large to be kept.
     large_paths: Vec<String>,
+    /// What is said in a stream that breaks off.
+    broken: Event,
+    /// What is said in one whose engine falls silent.
+    silent: Event,
     /// Whether numbers of tokens are told to others, too.
     told: bool,
     /// The header that says that a share is used up.
@@ -61,6 +67,13 @@ enum Logged {
     /// Those that were refused, failed or broke off.
     Errors,
     Off,
+}
+
+/// An event that ends a stream, as the kinds of streams write it.
+#[derive(Deserialize)]
+struct Event {
+    plain: String,
+    typed: String,
 }
 
 /// About whose requests somebody is asked.
@@ -260,9 +273,8 @@ impl Filter {
         self.answered = Some(self.started.elapsed());
         let kind = stream.header(Headers::Response, "content-type").unwrap_or_default();
         self.reading = if is_kind(kind, "text/event-stream") {
-            if self.hide {
-                stream.drop_header(Headers::Response, "content-length"); // it becomes shorter
-            }
+            // It may become shorter, or longer.
+            stream.drop_header(Headers::Response, "content-length");
             Reading::Events(Events::new(self.hide))
         } else if is_kind(kind, "application/json") {
             let path = stream.text(Attribute::RequestUrlPath);
@@ -301,6 +313,18 @@ impl Filter {
         if let Reading::Whole(whole) = &mut self.reading {
             self.usage = whole.take(&[], true);
         }
+    }
+
+    /// Envoy gives an answer up, or an engine: returns what is still said to who reads a stream.
+    pub fn broken(&mut self, stream: Stream, status: u32) -> Option<String> {
+        let Reading::Events(events) = &mut self.reading else { return None };
+        if !events.forget() {
+            return None;
+        }
+        let Settings { broken, silent, usage_paths, .. } = &*self.settings;
+        let event = if status == TIMEOUT { silent } else { broken };
+        let plain = one_of(usage_paths, stream.text(Attribute::RequestUrlPath));
+        Some(if plain { &event.plain } else { &event.typed }.clone())
     }
 
     /// The end of the stream, however it came.

@@ -294,9 +294,17 @@ extern "C" fn envoy_dynamic_module_on_bootstrap_extension_admin_request(
     })
 }
 
+/// Envoy answers instead of an engine; where the head of its answer is sent, it resets the stream
+/// after this, which a last event can still precede.
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_on_http_filter_local_reply(
-    _: EnvoyFilter, _: *const c_void, _: u32, _: Buffer, _: bool,
+unsafe extern "C" fn envoy_dynamic_module_on_http_filter_local_reply(
+    envoy: EnvoyFilter, filter: *const c_void, status: u32, _: Buffer, _: bool,
 ) -> u32 {
+    let (stream, filter) =
+        unsafe { (Stream::new(envoy), &mut *filter.cast_mut().cast::<Filter>()) };
+    // What is sent is nothing of the filter's: Envoy may do what it likes with that meanwhile.
+    if let Some(event) = guarded(None, || filter.broken(stream, status)) {
+        stream.send(event.as_bytes());
+    }
     0
 }

@@ -15,6 +15,7 @@ MUTATORS = frozenset(
 )
 OPEN_TO_KINDS = (
     "src/modelops/api/kinds/",
+    "src/modelops/builders/tools/",
     "src/modelops/runtimes/engines/",
     "src/modelops/cli/",  # a command line may have a favourite
 )
@@ -84,7 +85,7 @@ def test_no_kind_is_special(product: tuple[Module, ...]) -> None:
         for m in strangers
         for n in ast.walk(m.tree)
         if isinstance(n, ast.ImportFrom)
-        and re.match(r"modelops\.(api\.kinds|runtimes\.engines)\.", n.module or "")
+        and re.match(r"modelops\.(api\.kinds|builders\.tools|runtimes\.engines)\.", n.module or "")
     ]
     assert not named + imported
 

@@ -1,0 +1,1 @@
+"""What makes artifacts of models, as data: recipes, and the builders that know them (pure)."""

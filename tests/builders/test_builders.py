@@ -1,0 +1,156 @@
+"""What the builders know, and what they refuse before anything runs."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from modelops.api.kinds import KINDS
+from modelops.builders.builder import Builder, command
+from modelops.builders.recipe import Calibration, Options, Recipe, Source, digest
+from modelops.builders.refused import Refused
+from modelops.builders.tools import BUILDERS, METHODS
+from modelops.registry.configuration import Configuration
+
+every_builder = pytest.mark.parametrize("builder", BUILDERS.values(), ids=lambda b: str(b.name))
+LLM = BUILDERS["llm-compressor"]
+LLAMA = {
+    "architectures": ["LlamaForCausalLM"],
+    "model_type": "llama",
+    "hidden_size": 256,
+    "intermediate_size": 512,
+    "max_position_embeddings": 2048,
+    "num_attention_heads": 4,
+    "head_dim": 64,
+}
+
+
+def recipe(method: str = "GPTQ", **options: Any) -> Recipe:
+    """Return a recipe of llm-compressor."""
+    return Recipe(
+        Source("hf://o/n", "aa"), "llm-compressor", "i@sha256:1", method, Options(**options)
+    )
+
+
+@every_builder
+def test_a_builder_is_complete(builder: Builder) -> None:
+    """It builds for kinds that exist, and each method has a scheme and a description."""
+    assert builder.kinds
+    assert builder.kinds <= KINDS.keys()
+    assert builder.description.endswith(".")
+    for name, method in builder.methods.items():
+        assert METHODS[name] == builder.name
+        assert method.schemes
+        assert method.description
+
+
+@every_builder
+def test_what_is_completed_is_complete(builder: Builder) -> None:
+    """Completing twice changes nothing, and a completed recipe is one that holds."""
+    for method in builder.methods:
+        asked = replace(recipe(method), builder=builder.name)
+        full = builder.complete(asked)
+        assert builder.complete(full) == full
+        assert full.options.scheme
+        builder.check(full)
+
+
+def test_defaults_and_the_same_written_out_are_one_recipe() -> None:
+    """Equal recipes have one digest, however much of them was written."""
+    short = LLM.complete(recipe())
+    long = LLM.complete(
+        recipe(
+            scheme="W4A16", bits=4, group_size=128, calibration=Calibration(), ignore=("lm_head",)
+        )
+    )
+    assert digest(short) == digest(long)
+    unordered = [LLM.complete(recipe(ignore=names)) for names in (("a", "b"), ("b", "a"))]
+    assert digest(unordered[0]) == digest(unordered[1])
+
+
+def test_calibration_counts_only_where_it_is_used() -> None:
+    """A scheme without calibration is one artifact, whatever text was given."""
+    with_text = LLM.complete(recipe("FP8", calibration=Calibration(samples=7)))
+    assert digest(with_text) == digest(LLM.complete(recipe("FP8")))
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "scheme"),
+    [
+        ("GPTQ", {}, "W4A16"),
+        ("GPTQ", {"bits": 8}, "W8A16"),
+        ("GPTQ", {"scheme": "W8A8"}, "W8A8"),
+        ("AWQ", {}, "W4A16_ASYM"),
+        ("FP8", {}, "FP8_DYNAMIC"),
+        ("FP8", {"scheme": "FP8_BLOCK"}, "FP8_BLOCK"),
+    ],
+)
+def test_options_name_the_scheme(method: str, options: dict[str, Any], scheme: str) -> None:
+    """The scheme is the first that fits what was asked for."""
+    assert LLM.scheme(recipe(method, **options)).name == scheme
+
+
+REFUSED: dict[str, tuple[str, dict[str, Any], dict[str, Any], str, str]] = {
+    "method": ("QUIP", {}, {}, "MethodUnknown", "GPTQ, AWQ"),
+    "scheme": ("GPTQ", {"scheme": "W2A16"}, {}, "SchemeUnknown", "W4A16"),
+    "bits": ("GPTQ", {"bits": 3}, {}, "SchemeUnknown", "8 bits"),
+    "contradiction": ("GPTQ", {"bits": 8, "scheme": "W4A16"}, {}, "SchemeUnknown", "W4A16"),
+    "group of hidden": ("GPTQ", {"group_size": 96}, {}, "GroupSizeMismatch", "hidden_size of 256"),
+    "group of inter": (
+        "RTN", {}, {"intermediate_size": 2000}, "GroupSizeMismatch", "of 2000; 16 does",
+    ),
+    "group of experts": (
+        "RTN", {}, {"moe_intermediate_size": 100}, "GroupSizeMismatch", "moe_intermediate_size",
+    ),
+    "group of heads": ("RTN", {}, {"num_attention_heads": 3}, "GroupSizeMismatch", "of 192; 64"),
+    "group without groups": ("FP8", {"group_size": 64}, {}, "GroupSizeMismatch", "leave"),
+    "encoder": (
+        "GPTQ", {}, {"architectures": ["BertModel"]}, "ArchitectureUnsupported", "BertModel",
+    ),
+    "nameless": ("GPTQ", {}, {"architectures": None}, "ArchitectureUnsupported", "names no"),
+    "unmapped": (
+        "AWQ", {}, {"architectures": ["OtherForCausalLM"]}, "ArchitectureUnsupported", "GPTQ, FP8",
+    ),
+    "quantized": (
+        "FP8", {}, {"quantization_config": {"quant_method": "awq"}}, "AlreadyQuantized", "awq",
+    ),
+    "long samples": (
+        "GPTQ",
+        {"calibration": Calibration(sequence_length=4096)},
+        {},
+        "CalibrationInvalid",
+        "2048 or less",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_built_is_refused_with_the_next_action(case: str) -> None:
+    """A refusal names the cause by a stable reason, and what to change."""
+    method, options, config, reason, told = REFUSED[case]
+    with pytest.raises(Refused) as refused:
+        LLM.check(recipe(method, **options), Configuration(LLAMA | config))
+    assert refused.value.reason == reason
+    assert told in str(refused.value)
+    assert refused.value.action
+
+
+@pytest.mark.parametrize("method", [m.name for m in LLM.methods.values()])
+def test_a_llama_is_built_by_every_method(method: str) -> None:
+    """Nothing is refused of a model that every method knows."""
+    LLM.check(recipe(method), Configuration(LLAMA))
+
+
+def test_the_container_is_told_where_all_is() -> None:
+    """The command line names the recipe, the source and the store."""
+    assert command("/recipe/recipe.json", "/weights/model", "/artifacts")[3:] == (
+        "--recipe=/recipe/recipe.json",
+        "--source=/weights/model",
+        "--out=/artifacts",
+    )
+
+
+def test_memory_grows_with_the_source() -> None:
+    """What is asked for is at least what the weights take."""
+    assert LLM.memory(16 * 1024**3) > 16 * 1024**3
+    assert LLM.memory(0) > 0

@@ -15,7 +15,8 @@ USAGE: Final = "jobs:usage"
 def stream(model: str, lane: str) -> str:
     """Return the stream with an entry for each job of NAMESPACE/NAME that waits or runs.
 
-    Entries that no worker has are jobs that wait, pending ones jobs that run; ended ones are gone.
+    The group's lag is how many wait, for a retry too, and what it has pending how many run; the
+    stream's length tells neither.
     """
     return f"jobs:{{{model}}}:{lane}"
 

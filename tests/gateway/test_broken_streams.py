@@ -2,16 +2,12 @@
 
 import json
 import signal
-import socket
-import struct
 import subprocess
 import sys
-import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +15,7 @@ import httpx
 import pytest
 
 from gateway.conftest import model
+from gateway.dying import HEAD, dying
 from gateway.engine import Engine
 from gateway.proxy import Gateway, gateway, until
 from gateway.test_limits import Pair, chat, pods
@@ -26,7 +23,6 @@ from gateway.test_usage import counts, spent
 from modelops.gateway.answers import BROKEN_OFF, event
 from plaintext import NO_TLS
 
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 EVENT = b'data: {"choices":[{"delta":{"content":"x"}}]}\n\n'
 USED = b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":9}}\n\n'
 SAID = {
@@ -42,39 +38,6 @@ CASES = [("ends", said) for said in SAID] + [
 CHAT = "/v1/chat/completions"
 BROKEN = event(BROKEN_OFF)["plain"].encode()
 LARGE = b"x" * 100_000
-
-
-def _die(caller: socket.socket, way: str) -> None:
-    if way == "resets":
-        caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    if way == "babbles":
-        caller.sendall(b"this is no chunk\r\n")
-    if way == "falls silent":
-        caller.recv(1)
-
-
-@contextmanager
-def dying(way: str, *said: bytes, head: bytes = HEAD) -> Iterator[int]:
-    """Run an engine that says this and dies in a way; yield its port."""
-
-    def answer(caller: socket.socket) -> None:
-        with suppress(OSError), caller:
-            caller.recv(65536)
-            caller.sendall(head)
-            for piece in said:
-                caller.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
-                time.sleep(0.001)  # or they are one piece
-            _die(caller, way)
-
-    def run() -> None:
-        with suppress(OSError):
-            while True:
-                threading.Thread(target=answer, args=server.accept()[:1], daemon=True).start()
-
-    with socket.create_server(("127.0.0.1", 0), backlog=512) as server:
-        threading.Thread(target=run, daemon=True).start()
-        yield server.getsockname()[1]
-        server.shutdown(socket.SHUT_RDWR)
 
 
 def served(front: Gateway, port: int) -> str:

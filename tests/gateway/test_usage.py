@@ -7,14 +7,17 @@ from typing import Any
 
 import httpx
 import pytest
+from h2.events import DataReceived, TrailersReceived
 from httpx2 import AsyncClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.conftest import model
+from gateway.dying import dying
 from gateway.engine import Engine, said
 from gateway.proxy import Gateway, gateway, until
-from modelops.gateway import bootstrap
+from gateway.raw import http2, pseudo
+from modelops.gateway import bootstrap, clusters
 from modelops.gateway.counters import Counts, Series, growth, parse, read
 
 CHAT = {"model": "llama-8b", "messages": []}
@@ -86,13 +89,17 @@ def test_a_name_is_counted_as_it_is(front: Gateway, fake: Engine, name: str) -> 
     assert {series.model for series in growth(before, counts(front))} == {name}
 
 
-def test_large_embeddings_are_passed_on_and_counted(front: Gateway) -> None:
-    """Embeddings that are larger than any buffer arrive whole and are counted."""
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/chat/completions"])
+@pytest.mark.parametrize("order", [("data", "usage"), ("usage", "data")])
+def test_large_answers_are_passed_on_and_counted(
+    front: Gateway, path: str, order: tuple[str, str]
+) -> None:
+    """Answers that are larger than any buffer arrive whole; their usage counts wherever it is."""
     before = counts(front)
     answer = {"data": "x", "usage": USAGE}
     with front.client(front.key("*")) as client:
-        body = CHAT | {"answer": answer, "times": 5_000_000}
-        got = client.post("/v1/embeddings", json=body).json()
+        told = {name: answer[name] for name in order}
+        got = client.post(path, json=CHAT | {"answer": told, "times": 5_000_000}).json()
     assert got == {"data": "x" * 5_000_000, "usage": USAGE}
     wait(front, before, requests=1, input_tokens=7, output_tokens=9)
 
@@ -309,6 +316,34 @@ def test_a_stream_may_end_with_its_last_word(front: Gateway, end: str) -> None:
     body = stream(["data: {}"], (12,), end) | {"abrupt": True}
     with front.client(front.key("*")) as client:
         assert client.post("/v1/chat/completions", json=body).content == said(body)
+
+
+TRAILED = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
+    b"Trailer: x-end\r\n\r\n"
+)
+
+
+def test_nothing_is_lost_before_trailers(front: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held of a stream is passed on where trailers end it, as engines behind HTTP/2 do."""
+    trailers = {"http_protocol_options": {"enable_trailers": True}}
+    monkeypatch.setattr(clusters, "SPOKEN", trailers)
+    said = b'data: {"n": 1}\n\ndata: {"n": 2}'
+    ends = b"%x\r\n%s\r\n0\r\nx-end: yes\r\n\r\n" % (len(said), said)
+    with dying("ends", head=TRAILED + ends) as port:
+        front.serve(models=(model("trailed", port),))
+        with front.client(front.key("*")) as client:
+            until(lambda: client.get("/v1/models/trailed").status_code == 200, 5)
+        headers = pseudo(front, ("te", "trailers"))
+        with http2(front) as connection:
+            stream = connection.ask(headers, end=False)
+            asked = b'{"model": "trailed", "stream": true}'
+            connection.state.send_data(stream, asked, end_stream=True)
+            connection.flush()
+            events = connection.until_over(stream)
+    came = b"".join(e.data for e in events if isinstance(e, DataReceived))
+    assert came == said
+    assert [e.headers for e in events if isinstance(e, TrailersReceived)] == [[("x-end", "yes")]]
 
 
 COUNTS = st.dictionaries(

@@ -20,6 +20,9 @@ LONGEST_EJECTION_SECONDS: Final = 30
 MOST: Final = 65_536
 """Connections and requests of a model in flight; engines queue by themselves."""
 
+SPOKEN: Final[Json] = {"http_protocol_options": {}}
+"""HTTP/1.1, as all engines speak it; trailers are left out."""
+
 HTTP: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 """What says how a cluster speaks HTTP."""
 
@@ -31,7 +34,7 @@ def cluster(model: Model, activator: int, *, chained: bool = False) -> Json:
     ``activator`` is the port of what stands in for the replicas of a model at zero.
     """
     http = {
-        "explicit_http_config": {"http_protocol_options": {}},
+        "explicit_http_config": SPOKEN,
         "common_http_protocol_options": {"idle_timeout": f"{IDLE_SECONDS}s"},
     }
     return typed(

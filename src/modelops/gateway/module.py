@@ -28,9 +28,6 @@ JSON_PATHS: Final = (
 _USAGE_PATHS: Final = ("/v1/chat/completions", "/v1/completions")
 """Those of which a stream tells its usage only if its request says so."""
 
-_LARGE_PATHS: Final = ("/v1/embeddings",)
-"""Those whose answers are too large to be kept until they are complete."""
-
 
 def module(snapshot: Snapshot, front: Front) -> Json:
     """Return the filter's configuration."""
@@ -39,7 +36,6 @@ def module(snapshot: Snapshot, front: Front) -> Json:
         "json_paths": JSON_PATHS,
         "form_paths": multipart.PATHS,
         "usage_paths": _USAGE_PATHS,
-        "large_paths": _LARGE_PATHS,
         "broken": answers.event(answers.BROKEN_OFF),
         "silent": answers.event(answers.SILENCE),
         "told": front.collector is not None,

@@ -57,6 +57,7 @@ pub enum Body {
     ReceivedRequest = 0,
     BufferedRequest = 1,
     ReceivedResponse = 2,
+    BufferedResponse = 3,
 }
 
 /// Attributes by their place in the header's enumeration.

@@ -1,50 +1,16 @@
 //! Reading an answer while it passes, and taking out of a stream what the caller did not ask for.
 
+use crate::search::Search;
 use crate::usage::{self, Usage};
 use memchr::{memchr_iter, memmem, memrchr};
 use std::time::Instant;
 
 /// An event that is larger is passed on before it is complete; usage is smaller; bytes.
 const MOST_HELD: usize = 64 * 1024;
-/// Usage in an answer or an event that is larger is sought at its end, or not at all; bytes.
-const MOST_KEPT: usize = 1024 * 1024;
-/// So much of an answer's end is looked through for its usage; bytes.
-const LENGTH_OF_END: usize = 4096;
+/// So much of an event that was passed on is kept, in which its end may begin; bytes.
+const END: usize = 3;
 /// How the event begins that ends a stream, `data: [DONE]`; no other is a list.
 const LAST_WORD: &[u8] = b"data: [";
-
-/// An answer in JSON, kept until its end if it is small, and the end of it otherwise.
-#[derive(Default)]
-pub struct Whole {
-    kept: Vec<u8>,
-    most: usize,
-    cut: bool,
-}
-
-impl Whole {
-    /// One that is kept, or of which only the end is.
-    pub fn new(only_end: bool) -> Self {
-        Self { most: if only_end { LENGTH_OF_END } else { MOST_KEPT }, ..Self::default() }
-    }
-
-    /// Takes the next piece; returns the usage with the last one.
-    pub fn take(&mut self, piece: &[u8], last: bool) -> Option<Usage> {
-        if last && self.kept.is_empty() && piece.len() <= self.most {
-            return usage::of_answer(piece);
-        }
-        self.kept.extend_from_slice(piece);
-        if self.kept.len() > self.most {
-            self.cut = true;
-            self.kept.drain(..self.kept.len() - LENGTH_OF_END);
-            self.most = 2 * LENGTH_OF_END;
-        }
-        match (last, self.cut) {
-            (false, _) => None,
-            (true, false) => usage::of_answer(&self.kept),
-            (true, true) => usage::in_piece(&self.kept),
-        }
-    }
-}
 
 /// A stream of events: each passes when it is complete, but for the usage that is hidden.
 #[derive(Default)]
@@ -55,6 +21,8 @@ pub struct Events {
     /// The event that is not complete, and how much of it was passed on.
     held: Vec<u8>,
     sent: usize,
+    /// What is read of an event that is too large to be held.
+    large: Option<Search>,
     /// When the first event came; comments, as somebody gets who waits for a model, are none.
     pub began: Option<Instant>,
     /// What was used, and when that was told.
@@ -83,11 +51,18 @@ impl Events {
         if last || self.held.len() > MOST_HELD || self.held.starts_with(LAST_WORD) {
             passed.extend_from_slice(self.rest());
         }
-        if self.held.len() > MOST_KEPT {
-            self.held.drain(..self.held.len() - 3);
-            self.sent = self.held.len();
+        if self.held.len() > MOST_HELD {
+            self.shorten();
         }
         Some(passed)
+    }
+
+    /// Reads what is held and was passed on, and forgets it.
+    fn shorten(&mut self) {
+        let begin = self.held.len() - END;
+        self.large.get_or_insert_default().take(&self.held[..begin]);
+        self.held.drain(..begin);
+        self.sent = END;
     }
 
     /// Returns what is still to be passed on of an event that nothing will complete.
@@ -124,14 +99,16 @@ impl Events {
 
     /// Takes note of an event's usage; returns whether the caller does not see it.
     fn hides(&mut self, event: &[u8]) -> bool {
-        if !usage::has_one(event) {
+        let large = self.large.take();
+        if large.is_none() && !usage::has_one(event) {
             return false;
         }
-        if let Some(found) = usage::of_event(event) {
+        let mut search = large.unwrap_or_default();
+        search.take(event);
+        if let Some(found) = search.of_event() {
             self.usage = Some((found, Instant::now()));
         }
-        let small = self.sent == 0 && event.len() <= MOST_HELD;
-        self.hide && small && usage::has_no_choice(event)
+        self.hide && self.sent == 0 && usage::has_no_choice(event)
     }
 }
 
@@ -245,29 +222,24 @@ mod tests {
         let mut passed = 0;
         for _ in 0..100 {
             passed += events.take(&[b'x'; 100_000], false).map_or(100_000, |p| p.len());
-            assert!(events.held.len() <= MOST_KEPT + 100_000);
+            assert!(events.held.len() <= MOST_HELD);
         }
         assert_eq!(passed, 10_000_000);
     }
 
     #[test]
-    fn an_answer_is_read_however_it_comes() {
-        let body =
-            br#"{"data": "xxxxxxxx", "usage": {"prompt_tokens": 7, "completion_tokens": 9}}"#;
-        for size in 1..=body.len() {
-            for only_end in [true, false] {
-                let mut whole = Whole::new(only_end);
-                let mut found = None;
-                for piece in body.chunks(size) {
-                    found = whole.take(piece, false).or(found);
-                }
-                assert_eq!(whole.take(b"", true).or(found), Some(Usage { input: 7, output: 9 }));
+    fn usage_in_an_event_of_any_size_is_known() {
+        let large = format!("data: {{\"response\":{{\"x\":\"{}\",", "x".repeat(1_500_000));
+        let used = "\"usage\":{\"input_tokens\":7,\"output_tokens\":9}";
+        let all = [large.as_bytes(), used.as_bytes(), b"}}\n\ndata: {}\n\n"].concat();
+        for size in [1, 1000, 65_537, 2_000_000] {
+            let (mut events, mut passed) = (Events::new(true), Vec::new());
+            for piece in all.chunks(size) {
+                passed.extend(events.take(piece, false).unwrap_or(piece.to_vec()));
+                assert!(events.held.len() <= MOST_HELD);
             }
+            assert_eq!(events.usage.unwrap().0, Usage { input: 7, output: 9 });
+            assert!(passed == all && events.large.is_none());
         }
-        let mut large = Whole::new(false);
-        for _ in 0..50 {
-            assert!(large.take(&[b'x'; 100_000], false).is_none() && large.kept.len() <= MOST_KEPT);
-        }
-        assert_eq!(large.take(&body[..], true).unwrap().input, 7);
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::abi::{Attribute, Body, BodyStatus, Headers, HeadersStatus};
 use crate::affinity;
-use crate::answer::{Events, Whole};
+use crate::answer::Events;
 use crate::caller::{self, Caller};
 use crate::counts::{Counts, End, Time, labels};
 use crate::envoy::Stream;
 use crate::log::{Line, Log};
 use crate::request::{self, Wrong};
+use crate::search::Search;
 use crate::shares::{Shares, Used};
 use crate::usage::Usage;
 use serde::Deserialize;
@@ -39,8 +40,6 @@ pub struct Settings {
     form_paths: Vec<String>,
     /// Those of which a stream tells its usage only if that is asked for.
     usage_paths: Vec<String>,
-    /// Those whose answers are too large to be kept.
-    large_paths: Vec<String>,
     /// What is said in a stream that breaks off.
     broken: Event,
     /// What is said in one whose engine falls silent.
@@ -101,7 +100,7 @@ pub struct Route {
 
 enum Reading {
     Nothing,
-    Whole(Whole),
+    Whole(Search),
     Events(Events),
 }
 
@@ -277,8 +276,7 @@ impl Filter {
             stream.drop_header(Headers::Response, "content-length");
             Reading::Events(Events::new(self.hide))
         } else if is_kind(kind, "application/json") {
-            let path = stream.text(Attribute::RequestUrlPath);
-            Reading::Whole(Whole::new(one_of(&self.settings.large_paths, path)))
+            Reading::Whole(Search::default())
         } else {
             Reading::Nothing
         };
@@ -290,12 +288,14 @@ impl Filter {
             return;
         }
         let pieces = stream.pieces(Body::ReceivedResponse);
-        let piece = joined(&pieces);
         match &mut self.reading {
             Reading::Nothing => {}
-            Reading::Whole(whole) => self.usage = whole.take(&piece, last),
+            Reading::Whole(search) => {
+                pieces.iter().for_each(|piece| search.take(piece));
+                self.usage = search.of_answer();
+            }
             Reading::Events(events) => {
-                if let Some(instead) = events.take(&piece, last) {
+                if let Some(instead) = events.take(&joined(&pieces), last) {
                     stream.clear(Body::ReceivedResponse);
                     stream.append(Body::ReceivedResponse, &instead);
                 }
@@ -309,9 +309,9 @@ impl Filter {
     }
 
     /// The end of an answer that has trailers.
-    pub fn response_trailers(&mut self) {
-        if let Reading::Whole(whole) = &mut self.reading {
-            self.usage = whole.take(&[], true);
+    pub fn response_trailers(&mut self, stream: Stream) {
+        if let Reading::Events(events) = &mut self.reading {
+            stream.append(Body::BufferedResponse, events.rest());
         }
     }
 

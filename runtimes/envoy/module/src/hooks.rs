@@ -173,11 +173,14 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
-    _: EnvoyFilter, filter: *const c_void,
+    envoy: EnvoyFilter, filter: *const c_void,
 ) -> HeadersStatus {
-    let filter = unsafe { &mut *filter.cast_mut().cast::<Filter>() };
-    guarded((), || filter.response_trailers());
-    HeadersStatus::Continue
+    unsafe {
+        with(envoy, filter, HeadersStatus::StopIteration, |filter, stream| {
+            filter.response_trailers(stream);
+            HeadersStatus::Continue
+        })
+    }
 }
 
 #[unsafe(no_mangle)]

@@ -19,5 +19,6 @@ mod hooks;
 pub mod json;
 pub mod log;
 pub mod request;
+pub mod search;
 pub mod shares;
 pub mod usage;

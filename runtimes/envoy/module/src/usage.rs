@@ -1,8 +1,7 @@
 //! How many tokens an answer says that it took.
 
-use crate::json::{self, Object, Plain, Read, Value};
+use crate::json::{self, Object, Plain, Value};
 use memchr::memmem;
-use serde::Deserialize;
 use serde::de::MapAccess;
 
 /// The tokens of one request.
@@ -46,71 +45,9 @@ impl<'de> Object<'de> for Told {
     }
 }
 
-#[derive(Default)]
-struct Answer(Option<Usage>);
-
-impl<'de> Object<'de> for Answer {
-    fn member<A: MapAccess<'de>>(
-        &mut self, name: &str, value: Value<'_, A>,
-    ) -> Result<(), A::Error> {
-        if name != "usage" {
-            return value.skip();
-        }
-        self.0 = value.read::<Read<Told>>()?.0.and_then(Told::usage);
-        Ok(())
-    }
-}
-
-/// Returns what a whole answer in JSON tells.
-pub fn of_answer(body: &[u8]) -> Option<Usage> {
-    json::whole::<Answer>(std::str::from_utf8(body).ok()?).ok()??.0
-}
-
-/// What an event holds: usage, or an answer that does.
-#[derive(Default)]
-struct Event {
-    own: Option<Usage>,
-    answer: Option<Usage>,
-}
-
-impl<'de> Object<'de> for Event {
-    fn member<A: MapAccess<'de>>(
-        &mut self, name: &str, value: Value<'_, A>,
-    ) -> Result<(), A::Error> {
-        match name {
-            "usage" => self.own = value.read::<Read<Told>>()?.0.and_then(Told::usage),
-            "response" => self.answer = value.read::<Read<Answer>>()?.0.and_then(|a| a.0),
-            _ => value.skip()?,
-        }
-        Ok(())
-    }
-}
-
-/// Returns what an event of a stream tells.
-///
-/// Answers repeat what their callers sent, such as the schemas of tools: a usage that stands
-/// anywhere but in its place may be a caller's.
-pub fn of_event(event: &[u8]) -> Option<Usage> {
-    let lines = event.split(|&byte| byte == b'\n').filter_map(|l| l.strip_prefix(b"data:"));
-    let mut found = None;
-    for line in lines {
-        let read = std::str::from_utf8(line).ok().and_then(|text| json::whole::<Event>(text).ok());
-        let Some(read) = read else { return in_piece(event) };
-        found = read.and_then(|event| event.own.or(event.answer)).or(found);
-    }
-    found
-}
-
-/// Returns what the last usage in a piece of an answer tells.
-///
-/// Quotation marks in a text are written with a backslash before them: no text looks like a key.
-/// What a caller sent and an answer repeats stands before the answer's own.
-pub fn in_piece(piece: &[u8]) -> Option<Usage> {
-    memmem::rfind_iter(piece, br#""usage""#).find_map(|at| {
-        let rest = member(&piece[at + br#""usage""#.len()..])?;
-        let mut reader = serde_json::Deserializer::from_slice(rest);
-        Read::<Told>::deserialize(&mut reader).ok()?.0?.usage()
-    })
+/// Returns what a usage in JSON tells.
+pub fn read(text: &[u8]) -> Option<Usage> {
+    json::whole::<Told>(std::str::from_utf8(text).ok()?).ok()??.usage()
 }
 
 /// Whether a piece of an answer has a usage, whatever that tells.
@@ -140,44 +77,23 @@ mod tests {
     #[test]
     fn both_names_of_numbers_are_known() {
         let some = |input, output| Some(Usage { input, output });
-        let read = |text: &str| of_answer(text.as_bytes());
-        assert_eq!(read(r#"{"usage": {"prompt_tokens": 7, "completion_tokens": 9}}"#), some(7, 9));
-        assert_eq!(read(r#"{"usage": {"output_tokens": 9, "input_tokens": 7}}"#), some(7, 9));
-        assert_eq!(read(r#"{"usage": {"prompt_tokens": 7.0}}"#), some(7, 0));
-        for none in [
-            "",
-            "{}",
-            "[]",
-            r#"{"usage": null}"#,
-            r#"{"usage": {"prompt_tokens": null}}"#,
-            r#"{"x": {"usage": {"prompt_tokens": 7}}}"#,
-            r#"{"usage": {"prompt_tokens": 7}"#,
-        ] {
+        let read = |text: &str| read(text.as_bytes());
+        assert_eq!(read(r#"{"prompt_tokens": 7, "completion_tokens": 9}"#), some(7, 9));
+        assert_eq!(read(r#"{"output_tokens": 9, "input_tokens": 7}"#), some(7, 9));
+        assert_eq!(read(r#"{"prompt_tokens": 7.0}"#), some(7, 0));
+        assert_eq!(read(r#"{"prompt_tokens": -7}"#), some(0, 0));
+        for none in ["", "{}", "[]", "null", r#"{"prompt_tokens": null}"#, r#"{"prompt_tokens": 7"#]
+        {
             assert_eq!(read(none), None, "{none}");
         }
-        assert_eq!(read(r#"{"usage": {"prompt_tokens": -7}}"#), some(0, 0));
     }
 
     #[test]
     fn no_text_looks_like_usage() {
-        let text =
-            br#"{"x": "\"usage\": {\"prompt_tokens\": 1}", "usage" :{"prompt_tokens" :2} tail"#;
-        assert_eq!(in_piece(text).unwrap().input, 2);
+        assert!(!has_one(br#"{"x": "\"usage\": {"}"#));
+        assert!(!has_one(br#"{"usage": null}"#));
+        assert!(has_one(br#"{"usage" : {"#));
         assert!(has_no_choice(b"{\"choices\" : [ ]"));
         assert!(!has_no_choice(b"{\"choices\" : [1]"));
-    }
-
-    #[test]
-    fn an_event_tells_its_own_usage_alone() {
-        let forged = r#""tools":[{"parameters":{"usage":{"input_tokens":0}}}]"#;
-        let read = |text: &str| of_event(format!("event: x\r\ndata: {text}\r\n\r\n").as_bytes());
-        let (whole, none) = (r#""usage":{"input_tokens":7}"#, r#""usage":null"#);
-        let some = Some(Usage { input: 7, output: 0 });
-        assert_eq!(read(&format!("{{{forged},{whole}}}")), some);
-        assert_eq!(read(&format!(r#"{{"response":{{{forged},{whole}}}}}"#)), some);
-        assert_eq!(read(&format!(r#"{{"response":{{{whole},{forged}}}}}"#)), some);
-        assert_eq!(read(&format!(r#"{{"response":{{{forged},{none}}}}}"#)), None);
-        let deep = format!(r#""x":{}{}"#, "[".repeat(200), "]".repeat(200));
-        assert_eq!(read(&format!(r#"{{"response":{{{forged},{deep},{whole}}}}}"#)), some);
     }
 }

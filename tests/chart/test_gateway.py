@@ -9,9 +9,9 @@ import pytest
 
 from chart.helm import NAMESPACE, ROOT, Helm, HelmError, Manifest, of_kind, one
 from modelops.api.kinds import KINDS
-from modelops.gateway.limiter.address import Address
 from modelops.gateway.settings import Settings
 from modelops.gateway.snapshot import Collector, Issuer
+from modelops.redis import Address
 from podsecurity import violations
 
 NAME = "modelops-gateway"

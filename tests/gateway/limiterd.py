@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from modelops.gateway.files import publish
-from modelops.gateway.limiter.address import Address
 from modelops.gateway.limiter.service import Limiter
 from modelops.gateway.limiter.shared import Shared
 from modelops.gateway.meter import Meter
 from modelops.gateway.metrics import Metrics
 from modelops.gateway.render import render
 from modelops.gateway.snapshot import Endpoint, Front, Model, Route, Scale, Snapshot, Target, Tenant
+from modelops.redis import Address
 
 CHANGING = ("modelops.json", "routes.json")
 """The files that say who is contended."""

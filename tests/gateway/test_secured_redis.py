@@ -10,9 +10,9 @@ import pytest
 from gateway.certificates import certificate
 from gateway.proxy import free_ports
 from gateway.redisd import Server, server
-from modelops.gateway.limiter.address import Address
 from modelops.gateway.limiter.limits import Limit
 from modelops.gateway.limiter.shared import Shared
+from modelops.redis import Address
 
 LIMIT = Limit("requests", "key", "k", 5)
 

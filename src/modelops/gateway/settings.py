@@ -10,9 +10,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from modelops.gateway.activator.places import Bounds
 from modelops.gateway.grants import GRANT
-from modelops.gateway.limiter.address import Address
 from modelops.gateway.oidc import is_safe
 from modelops.gateway.snapshot import AccessLog, Collector, Front, Issuer, Tls
+from modelops.redis import Address
 from modelops.setting import Names, Port
 
 PREFIX: Final = "MODELOPS_GATEWAY_"

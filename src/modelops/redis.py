@@ -28,12 +28,12 @@ class Address:
     url: str
     folder: Path | None = None
 
-    def client(self) -> Redis:
-        """Return a client that gives up soon and never tries twice: a request waits for it."""
+    def client(self, seconds: float = ANSWER_SECONDS) -> Redis:
+        """Return a client that gives up after so long and never tries twice: somebody waits."""
         return Redis.from_url(
             self.url,
-            socket_timeout=ANSWER_SECONDS,
-            socket_connect_timeout=ANSWER_SECONDS,
+            socket_timeout=seconds,
+            socket_connect_timeout=seconds,
             retry=Retry(NoBackoff(), 0),
             health_check_interval=0,
             **self._secrets(),

@@ -48,8 +48,9 @@ class Engine:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Echo the body, or give the `answer` that it holds.
 
-        With `stream`, send events, and break off before the one that `dies`. A `status` is the
-        answer's; `held` waits for a release, `breaks` is no answer at all.
+        With `stream`, send events, each of them the `event` if there is one, and break off before
+        the one that `dies`. A `status` is the answer's; `held` waits for a release, `breaks` is no
+        answer at all.
         """
         self.requests.append((request.method, request.path, dict(request.headers)))
         if not request.content_type.endswith("json"):
@@ -93,7 +94,8 @@ class Engine:
                 request.transport.abort()
             if body.get("gated"):
                 await self.gate.get()
-            await response.write(f'data: {{"n": {number}}}\n\n'.encode())
+            event = body.get("event", f'{{"n": {number}}}')
+            await response.write(f"data: {event}\n\n".encode())
         await response.write(b"data: [DONE]\n\n")
         return response
 

@@ -39,7 +39,7 @@ TENANTS = (
     Tenant("terse", tokens_per_minute=40),
     Tenant("brief", tokens_per_minute=40),
 )
-KEY_TOKENS = {"words": 100, "letters": 100}
+KEY_TOKENS = {"words": 100, "letters": 100, "crumbs": 100}
 DRIVER = Path(__file__).with_name("limiterd.py")
 
 
@@ -379,6 +379,30 @@ def test_tokens_are_counted_for_all_pods(
     assert refused.headers["x-ratelimit-remaining-tokens"] == "0"
     assert chat(second.envoy, pair.key(tenant="other")).status_code == 200
     until(lambda: pair.forget() or ask(first).status_code == 200, 20)
+
+
+def test_who_leaves_each_stream_uses_tokens_up(pair: Pair) -> None:
+    """A key whose caller never reads a stream to its end comes to its limit nonetheless."""
+    key = pair.key(tpm=100, id="crumbs")
+    event = '{"choices":[{"delta":{"content":"x"}}]}'
+    body = {"model": "llama-8b", "stream": True, "event": event, "gated": True}
+    first, second = pair.pods
+
+    def leave() -> int:
+        pair.engine.hold()
+        with (
+            first.envoy.client(key) as client,
+            client.stream("POST", "/v1/chat/completions", json=body) as answer,
+        ):
+            if answer.status_code == 200:
+                pair.engine.release()
+                assert next(answer.iter_raw())
+            return answer.status_code
+
+    assert leave() == 200
+    until(lambda: leave() == 429, 20)
+    refused = until_answer(lambda: chat(second.envoy, key), 429)
+    assert "limit of 100 tokens per minute" in refused.json()["error"]["message"]
 
 
 def until_answer(ask: Callable[[], httpx.Response], status: int) -> httpx.Response:

@@ -206,15 +206,19 @@ def test_tenants_are_told_of_and_keys_are_not() -> None:
             Series("requests", "acme", "k1", "m", "/a"): 2,
             Series("requests", "acme", "k2", "m", "/b"): 3,
             Series("output_tokens", "acme", "k1", "m", "/a"): 5,
+            Series("estimated_requests", "acme", "k1", "m", "/a"): 1,
+            Series("estimated_input_tokens", "acme", "k1", "m", "/a"): 9,
             Series("uncounted_bytes_sent", "acme", "k1", "m", "/a"): 7,
             Series("of_a_later_version", "acme", "k1", "m", "/a"): 7,
         }
     )
     found = {name: value for (name, _), value in samples(metrics.registry).items() if value}
     told = {"tenant": "acme", "model": "m", "outcome": "counted"}
-    now = samples(metrics.registry)
+    now, guessed = samples(metrics.registry), {"outcome": "estimated"}
     assert now["modelops_gateway_requests_total", frozenset(told.items())] == 5
+    assert now["modelops_gateway_requests_total", frozenset((told | guessed).items())] == 1
     assert found["modelops_gateway_tokens_total"] == 5
+    assert found["modelops_gateway_estimated_tokens_total"] == 9
     assert found["modelops_gateway_uncounted_bytes_total"] == 7
 
 
@@ -231,7 +235,7 @@ def test_times_have_opentelemetrys_names_and_units(front: Gateway, fake: Engine)
         client.post("/v1/responses", json={"model": name, "answer": {"usage": USAGE}})
         client.post(CHATS, json={"model": "timed-idle"})
     count = ("gen_ai_server_request_duration_seconds_count", labels("chat", name))
-    until(lambda: samples(registry).get(count) == 4, 15)
+    until(lambda: samples(registry).get(count) == 4, 60)
     now = samples(registry)
     for metric in ("time_to_first_token", "time_per_output_token"):
         assert now[f"gen_ai_server_{metric}_seconds_count", labels("chat", name)] == 3

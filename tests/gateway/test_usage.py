@@ -159,7 +159,7 @@ def test_the_largest_stream_is_served(front: Gateway, room: int) -> None:
         answer = client.post("/v1/completions", content=body)
     assert answer.content == said(json.loads(body))
     until(lambda: bool(spent(front, before)), 5)
-    kind = "requests" if room >= 40 else "uncounted_requests"
+    kind = "requests" if room >= 40 else "estimated_requests"
     assert spent(front, before)[kind] == 1
 
 
@@ -208,22 +208,54 @@ def test_what_a_caller_sent_is_not_taken_for_usage(front: Gateway) -> None:
     wait(front, before, requests=1, input_tokens=7, output_tokens=9)
 
 
-def test_who_leaves_a_stream_is_counted_in_bytes(front: Gateway, fake: Engine) -> None:
-    """A caller that goes before the usage comes does not go uncounted."""
+DELTA_EVENT = '{"choices":[{"delta":{"content":" \\"delta\\": "}}]}'
+TEXT_EVENT = '{"choices":[{"text":"\\"text\\":"}]}'
+
+
+@pytest.mark.parametrize("asked", ["true", "false"])
+@pytest.mark.parametrize(
+    ("path", "event"),
+    [
+        ("/v1/chat/completions", DELTA_EVENT),
+        ("/v1/completions", TEXT_EVENT),
+        ("/v1/responses", '{"type":"response.output_text.delta","delta":"x"}'),
+    ],
+)
+def test_who_leaves_a_stream_is_charged_for_what_came(
+    front: Gateway, fake: Engine, path: str, event: str, asked: str
+) -> None:
+    """Tokens of a stream that is left are estimated: its events, and its prompt by its length."""
+    before, options = counts(front), {"include_usage": json.loads(asked)}
+    fake.hold()
+    body = CHAT | {"stream": True, "gated": True, "event": event, "stream_options": options}
+    with (
+        front.client(front.key("*")) as client,
+        client.stream("POST", path, json=body) as answer,
+    ):
+        came = answer.iter_raw()
+        for _ in range(3):
+            fake.release()
+            assert next(came) == f"data: {event}\n\n".encode()
+        sent = int(answer.request.headers["content-length"])
+    fake.cancelled.get(timeout=5)
+    tokens = {"estimated_input_tokens": -(-sent // 4), "estimated_output_tokens": 3}
+    wait(front, before, estimated_requests=1, **tokens)
+
+
+def test_who_leaves_before_anything_came_is_counted_in_bytes(front: Gateway, fake: Engine) -> None:
+    """A caller that goes before the first event costs no tokens that anybody knows of."""
     before = counts(front)
+    fake.hold()
     body = CHAT | {"stream": True, "gated": True}
     with (
         front.client(front.key("*")) as client,
         client.stream("POST", "/v1/chat/completions", json=body) as answer,
     ):
-        fake.release()
-        seen = next(answer.iter_raw())
+        sent = int(answer.request.headers["content-length"])
     fake.cancelled.get(timeout=5)
     until(lambda: bool(spent(front, before)), 5)
     added = spent(front, before)
-    assert added["uncounted_requests"] == 1
-    assert added["uncounted_bytes_sent"] >= len(seen)
-    assert added["uncounted_bytes_received"] > 0
+    assert (added["uncounted_requests"], added["uncounted_bytes_received"]) == (1, sent)
 
 
 def test_a_refused_request_costs_no_tokens(front: Gateway) -> None:

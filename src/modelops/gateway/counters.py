@@ -31,8 +31,10 @@ class Series(NamedTuple):
     """One count: its name, and whose it is; model is empty where a request reached none.
 
     Names are `requests`, `input_tokens` and `output_tokens` for answers that tell their usage;
-    `uncounted_requests`, `uncounted_bytes_received` and `uncounted_bytes_sent` for those that do
-    not, and for callers who went away; `failed_requests` for errors, be they ours or an engine's.
+    `estimated_requests`, `estimated_input_tokens` and `estimated_output_tokens` for
+    streams that do not, such as those that their callers left; `uncounted_requests`,
+    `uncounted_bytes_received` and `uncounted_bytes_sent` for other answers that do not, and for
+    callers who went away before; `failed_requests` for errors, be they ours or an engine's.
     """
 
     name: str

@@ -10,10 +10,12 @@ from modelops.gateway.counters import Series
 
 _OUTCOMES: Final = {
     "requests": "counted",
+    "estimated_requests": "estimated",
     "uncounted_requests": "uncounted",
     "failed_requests": "failed",
 }
 _TOKENS: Final = {"input_tokens": "input", "output_tokens": "output"}
+_ESTIMATED: Final = {"estimated_input_tokens": "input", "estimated_output_tokens": "output"}
 _BYTES: Final = {"uncounted_bytes_received": "received", "uncounted_bytes_sent": "sent"}
 
 
@@ -31,6 +33,7 @@ class Metrics:
     api_calls: Counter
     requests: Counter
     tokens: Counter
+    estimated_tokens: Counter
     uncounted_bytes: Counter
     redis_up: Gauge
     questions: Counter
@@ -97,14 +100,15 @@ class Metrics:
             for counter, kinds in (
                 (self.requests, _OUTCOMES),
                 (self.tokens, _TOKENS),
+                (self.estimated_tokens, _ESTIMATED),
                 (self.uncounted_bytes, _BYTES),
             ):
                 if series.name in kinds:
                     counter.labels(series.tenant, series.model, kinds[series.name]).inc(count)
 
 
-def _of_tenants(registry: CollectorRegistry) -> tuple[Counter, Counter, Counter]:
-    """Return the counters of requests, of tokens and of bytes without known tokens."""
+def _of_tenants(registry: CollectorRegistry) -> tuple[Counter, Counter, Counter, Counter]:
+    """Return the counters of requests, of tokens, told and not, and of bytes without them."""
 
     def counter(name: str, text: str, kind: str) -> Counter:
         labels = ["tenant", "model", kind]
@@ -113,6 +117,7 @@ def _of_tenants(registry: CollectorRegistry) -> tuple[Counter, Counter, Counter]
     return (
         counter("requests", "Requests of tenants, by what became of them.", "outcome"),
         counter("tokens", "Tokens that answers told.", "direction"),
+        counter("estimated_tokens", "Tokens of streams that told none.", "direction"),
         counter("uncounted_bytes", "Bytes of answers that told no tokens.", "direction"),
     )
 

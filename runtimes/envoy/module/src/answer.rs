@@ -1,5 +1,6 @@
 //! Reading an answer while it passes, and taking out of a stream what the caller did not ask for.
 
+use crate::estimate;
 use crate::search::Search;
 use crate::usage::{self, Usage};
 use memchr::{memchr_iter, memmem, memrchr};
@@ -16,6 +17,10 @@ const LAST_WORD: &[u8] = b"data: [";
 #[derive(Default)]
 pub struct Events {
     hide: bool,
+    /// What an event has that holds output.
+    word: &'static [u8],
+    /// How many came that do.
+    pub told: u64,
     /// Whether the word came after which nothing does.
     done: bool,
     /// The event that is not complete, and how much of it was passed on.
@@ -30,9 +35,9 @@ pub struct Events {
 }
 
 impl Events {
-    /// A stream whose usage is hidden or not.
-    pub fn new(hide: bool) -> Self {
-        Self { hide, ..Self::default() }
+    /// A stream whose usage is hidden or not; its output is known by a word.
+    pub fn new(hide: bool, word: &'static [u8]) -> Self {
+        Self { hide, word, ..Self::default() }
     }
 
     /// Takes the next piece and returns what is passed on instead; none: the piece itself.
@@ -44,7 +49,7 @@ impl Events {
             && (piece.is_empty() || ends_event(piece))
             && memmem::find(piece, br#""usage""#).is_none();
         if plain {
-            self.done |= is_last_word(piece);
+            self.note(piece);
             return None;
         }
         let mut passed = self.sift(piece);
@@ -86,7 +91,7 @@ impl Events {
         let (mut passed, mut begin) = (Vec::new(), 0);
         while let Some(end) = event_end(&held, from) {
             let event = &held[begin..end];
-            self.done |= is_last_word(event);
+            self.note(event);
             if !self.hides(event) {
                 passed.extend_from_slice(&event[self.sent..]);
             }
@@ -95,6 +100,11 @@ impl Events {
         held.drain(..begin);
         self.held = held;
         passed
+    }
+
+    fn note(&mut self, events: &[u8]) {
+        self.told += estimate::output(events, self.word);
+        self.done |= is_last_word(events);
     }
 
     /// Takes note of an event's usage; returns whether the caller does not see it.
@@ -139,6 +149,7 @@ fn event_end(text: &[u8], from: usize) -> Option<usize> {
 mod tests {
     use super::*;
 
+    const WORD: &[u8] = br#""x":"#;
     const USED: &[u8] =
         b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":9}}";
 
@@ -152,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_comment_begins_no_stream() {
-        let mut events = Events::new(true);
+        let mut events = Events::new(true, WORD);
         assert_eq!(events.take(b": waiting\n\n", false), None);
         assert!(events.began.is_none());
         events.take(b"data: {}\n\n", false);
@@ -165,7 +176,7 @@ mod tests {
             let (all, seen) = stream(end);
             for one in 0..=all.len() {
                 for other in one..=all.len() {
-                    let mut events = Events::new(true);
+                    let mut events = Events::new(true, WORD);
                     let mut passed = Vec::new();
                     let pieces = [&all[..one], &all[one..other], &all[other..]];
                     for (number, piece) in pieces.into_iter().enumerate() {
@@ -184,7 +195,7 @@ mod tests {
     #[test]
     fn byte_by_byte_nothing_of_an_open_stream_is_changed() {
         let (all, _) = stream("\n\n");
-        let (mut events, mut passed) = (Events::new(false), Vec::new());
+        let (mut events, mut passed) = (Events::new(false, WORD), Vec::new());
         for byte in all.chunks(1) {
             passed.extend(events.take(byte, false).unwrap());
         }
@@ -197,7 +208,7 @@ mod tests {
         let all = b"data: {\"x\":1}\n\n: ping\n\nevent: y\ndata: {}\n\ndata: [DONE]\n\n";
         for hide in [true, false] {
             for (end, size) in (0..=all.len()).flat_map(|end| (1..9).map(move |size| (end, size))) {
-                let (mut events, mut passed) = (Events::new(hide), Vec::new());
+                let (mut events, mut passed) = (Events::new(hide, WORD), Vec::new());
                 for piece in all[..end].chunks(size) {
                     passed.extend(events.take(piece, false).unwrap_or(piece.to_vec()));
                 }
@@ -205,20 +216,21 @@ mod tests {
                 assert_eq!(events.forget(), !over, "{end}");
                 assert!(over || passed.is_empty() || passed.ends_with(b"\n\n"), "{end}");
                 assert!(all.starts_with(&passed));
+                assert_eq!(events.told, u64::from(passed.len() > 8));
             }
         }
     }
 
     #[test]
     fn nothing_follows_a_part_of_an_event() {
-        let mut events = Events::new(false);
+        let mut events = Events::new(false, WORD);
         assert_eq!(events.take(&[b'x'; MOST_HELD + 1], false).unwrap().len(), MOST_HELD + 1);
         assert!(!events.forget());
     }
 
     #[test]
     fn what_is_held_is_bounded() {
-        let mut events = Events::new(true);
+        let mut events = Events::new(true, WORD);
         let mut passed = 0;
         for _ in 0..100 {
             passed += events.take(&[b'x'; 100_000], false).map_or(100_000, |p| p.len());
@@ -233,7 +245,7 @@ mod tests {
         let used = "\"usage\":{\"input_tokens\":7,\"output_tokens\":9}";
         let all = [large.as_bytes(), used.as_bytes(), b"}}\n\ndata: {}\n\n"].concat();
         for size in [1, 1000, 65_537, 2_000_000] {
-            let (mut events, mut passed) = (Events::new(true), Vec::new());
+            let (mut events, mut passed) = (Events::new(true, WORD), Vec::new());
             for piece in all.chunks(size) {
                 passed.extend(events.take(piece, false).unwrap_or(piece.to_vec()));
                 assert!(events.held.len() <= MOST_HELD);

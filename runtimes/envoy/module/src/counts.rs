@@ -21,7 +21,7 @@ pub struct Settings {
     buckets: HashMap<String, Vec<u64>>,
 }
 
-const COUNTERS: [&str; 7] = [
+const COUNTERS: [&str; 10] = [
     "requests",
     "input_tokens",
     "output_tokens",
@@ -29,6 +29,9 @@ const COUNTERS: [&str; 7] = [
     "uncounted_bytes_received",
     "uncounted_bytes_sent",
     "failed_requests",
+    "estimated_requests",
+    "estimated_input_tokens",
+    "estimated_output_tokens",
 ];
 const HISTOGRAMS: [&str; 3] =
     ["request_milliseconds", "first_token_microseconds", "per_token_microseconds"];
@@ -38,6 +41,8 @@ const HISTOGRAMS: [&str; 3] =
 pub enum End {
     /// Its answer told what it used.
     Counted(Usage),
+    /// It did not, and this is about what it was.
+    Estimated(Usage),
     /// It did not; how many bytes came and went.
     Uncounted(u64, u64),
     /// There was an error instead.
@@ -57,7 +62,7 @@ pub enum Time {
 
 #[derive(Default)]
 struct Counters {
-    values: [AtomicU64; 7],
+    values: [AtomicU64; 10],
     touched: AtomicU64,
 }
 
@@ -69,6 +74,9 @@ impl Counters {
             End::Counted(Usage { input, output }) => [(0, 1), (1, input), (2, output)].into_iter(),
             End::Uncounted(received, sent) => [(3, 1), (4, received), (5, sent)].into_iter(),
             End::Failed => [(6, 1), (6, 0), (6, 0)].into_iter(),
+            End::Estimated(Usage { input, output }) => {
+                [(7, 1), (8, input), (9, output)].into_iter()
+            }
         }
         .for_each(|(place, number)| {
             add(place, number);
@@ -259,6 +267,7 @@ mod tests {
         counts.count(&caller, &End::Counted(Usage { input: 1, output: 0 }));
         counts.count(&caller, &End::Uncounted(3, 4));
         counts.count(&caller, &End::Failed);
+        counts.count(&caller, &End::Estimated(Usage { input: 5, output: 6 }));
         let told = counts.counters();
         for line in [
             "requests",
@@ -267,14 +276,17 @@ mod tests {
             "uncounted_bytes_received",
             "uncounted_bytes_sent",
             "failed_requests",
+            "estimated_requests",
+            "estimated_input_tokens",
+            "estimated_output_tokens",
         ]
         .iter()
-        .zip([2, 8, 1, 3, 4, 1])
+        .zip([2, 8, 1, 3, 4, 1, 1, 5, 6])
         .map(|(name, value)| format!("\nenvoy_modelops_{name}{{{caller}}} {value}\n"))
         {
             assert!(told.contains(&line), "{line} is not in {told}");
         }
-        assert!(!told.contains("output_tokens{"));
+        assert!(!told.contains("\nenvoy_modelops_output_tokens{"));
     }
 
     #[test]
@@ -301,6 +313,6 @@ mod tests {
         assert_eq!((full.counters.len(), full.histograms[2].len()), (5, 5));
         full.count("0", &End::Failed);
         assert!(full.counters().contains("{0} 2"));
-        assert_eq!(counts(5, 0).counters().lines().count(), 7);
+        assert_eq!(counts(5, 0).counters().lines().count(), 10);
     }
 }

@@ -6,6 +6,7 @@ use crate::answer::Events;
 use crate::caller::{self, Caller};
 use crate::counts::{Counts, End, Time, labels};
 use crate::envoy::Stream;
+use crate::estimate;
 use crate::log::{Line, Log};
 use crate::request::{self, Wrong};
 use crate::search::Search;
@@ -113,6 +114,8 @@ pub struct Filter {
     answered: Option<Duration>,
     json: bool,
     hide: bool,
+    /// About how many tokens it asks with.
+    input: u64,
     reading: Reading,
     usage: Option<Usage>,
 }
@@ -138,6 +141,7 @@ impl Filter {
             answered: None,
             json: false,
             hide: false,
+            input: 0,
             reading: Reading::Nothing,
             usage: None,
         }
@@ -240,6 +244,7 @@ impl Filter {
         stream.reroute();
         let request = found.ok()?;
         self.model = request.model;
+        self.input = estimate::input(body);
         self.stick(stream, body);
         let path = stream.text(Attribute::RequestUrlPath);
         if !request.silent || !one_of(&self.settings.usage_paths, path) {
@@ -274,7 +279,8 @@ impl Filter {
         self.reading = if is_kind(kind, "text/event-stream") {
             // It may become shorter, or longer.
             stream.drop_header(Headers::Response, "content-length");
-            Reading::Events(Events::new(self.hide))
+            let word = estimate::word(stream.text(Attribute::RequestUrlPath));
+            Reading::Events(Events::new(self.hide, word))
         } else if is_kind(kind, "application/json") {
             Reading::Whole(Search::default())
         } else {
@@ -354,6 +360,7 @@ impl Filter {
         let took = self.started.elapsed();
         let model = if self.json { &self.model } else { stream.remembered(MODEL) };
         let replica = some(stream.text(Attribute::UpstreamAddress));
+        let used = self.usage.or(self.estimated());
         log.add(&Line {
             time: SystemTime::now() - took,
             request: header("x-request-id").and_then(|id| std::str::from_utf8(id).ok()),
@@ -368,6 +375,9 @@ impl Filter {
             first_byte_milliseconds: replica.and(self.answered).map(millis),
             bytes_received: stream.number(Attribute::RequestSize),
             bytes_sent: stream.number(Attribute::ResponseSize),
+            input_tokens: used.map(|usage| usage.input),
+            output_tokens: used.map(|usage| usage.output),
+            estimated: used.map(|_| self.usage.is_none()),
             replica,
         });
     }
@@ -391,15 +401,25 @@ impl Filter {
     }
 
     fn end(&self, stream: Stream, status: u64) -> Option<End> {
-        match (self.usage, status) {
-            (_, 400..) => Some(End::Failed),
-            (Some(usage), _) => Some(End::Counted(usage)),
-            (None, 0..=200) => Some(End::Uncounted(
+        match (self.usage, self.estimated(), status) {
+            (_, _, 400..) => Some(End::Failed),
+            (Some(usage), _, _) => Some(End::Counted(usage)),
+            (None, Some(usage), _) => Some(End::Estimated(usage)),
+            (None, None, 0..=200) => Some(End::Uncounted(
                 stream.number(Attribute::RequestSize),
                 stream.number(Attribute::ResponseSize),
             )),
-            (None, _) => None,
+            (None, None, _) => None,
         }
+    }
+
+    /// About what a stream used that told of no usage; nothing if no event of it came.
+    fn estimated(&self) -> Option<Usage> {
+        let Reading::Events(Events { usage: None, began: Some(_), told, .. }) = &self.reading
+        else {
+            return None;
+        };
+        Some(Usage { input: self.input, output: *told })
     }
 
     fn time(&self, counts: &Counts, status: u64, model: &str, path: &str) {

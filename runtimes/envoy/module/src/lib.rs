@@ -12,6 +12,7 @@ pub mod caller;
 pub mod counts;
 #[cfg(not(test))]
 mod envoy;
+pub mod estimate;
 #[cfg(not(test))]
 mod filter;
 #[cfg(not(test))]

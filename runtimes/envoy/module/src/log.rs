@@ -44,6 +44,12 @@ pub struct Line<'a> {
     pub bytes_received: u64,
     /// Of the answer's body.
     pub bytes_sent: u64,
+    /// Tokens that were read and written, if that is known.
+    pub input_tokens: Option<u64>,
+    /// The second of them.
+    pub output_tokens: Option<u64>,
+    /// Whether they are an estimate.
+    pub estimated: Option<bool>,
     /// Who answered.
     pub replica: Option<&'a str>,
 }
@@ -119,6 +125,9 @@ mod tests {
             first_byte_milliseconds: None,
             bytes_received: 1,
             bytes_sent: 2,
+            input_tokens: Some(3),
+            output_tokens: Some(4),
+            estimated: Some(false),
             replica: None,
         }
     }

@@ -36,7 +36,12 @@ SERVICE: Final = "envoy.service.ratelimit.v3.RateLimitService"
 OK: Final = RateLimitResponse.OK
 OVER: Final = RateLimitResponse.OVER_LIMIT
 
-TOKENS: Final = ("input_tokens", "output_tokens")
+TOKENS: Final = (
+    "input_tokens",
+    "output_tokens",
+    "estimated_input_tokens",
+    "estimated_output_tokens",
+)
 WATCH_SECONDS: Final = 0.5
 """Time between two readings, at least; with many models they cost Envoy time."""
 

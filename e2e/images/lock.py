@@ -41,6 +41,11 @@ LOCKS = {
         "--constraint",
         "runtimes/vllm/requirements.txt",
     ),
+    "runtimes/ray-diffusers/requirements.txt": (
+        "runtimes/ray-diffusers/requirements.in",
+        "--constraint",
+        "runtimes/torch/requirements.txt",
+    ),
 }
 """In this order: the engine is the narrower one, so the base takes the versions it chose."""
 

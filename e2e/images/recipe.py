@@ -98,9 +98,21 @@ RECIPES = {
             base="torch-base",
             facts=(UV_VERSION,),
         ),
+        Recipe(
+            name="ray-diffusers-cpu",
+            containerfile="runtimes/ray-diffusers/Containerfile",
+            context="runtimes/ray-diffusers",
+            inputs=(
+                "runtimes/ray-diffusers/diffusion",
+                "runtimes/ray-diffusers/requirements.txt",
+            ),
+            base="torch-base",
+            facts=(UV_VERSION,),
+            layered=True,
+        ),
     )
 }
-PUSHED = ("modelops", "envoy", "redis", "vllm-cpu")
+PUSHED = ("modelops", "envoy", "redis", "vllm-cpu", "ray-diffusers-cpu")
 """What a cluster runs; the others are only bases."""
 
 

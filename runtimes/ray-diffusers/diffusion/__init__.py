@@ -1,0 +1,1 @@
+"""Makes pictures: a diffusers pipeline behind Ray Serve."""

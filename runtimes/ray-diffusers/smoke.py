@@ -16,23 +16,16 @@ import subprocess
 import sys
 import tempfile
 import time
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageChops
+from sandbox import PATIENCE_SECONDS, Container, container, gray, make
 
 PORT = 18081
-PATIENCE_SECONDS = 300
-HERE = Path(__file__).parent
 SMALL = {"prompt": "a red apple", "width": 64, "height": 64, "steps": 4, "seed": 7}
-ENVIRONMENT = ("PATH=/opt/venv/bin:/usr/bin:/bin", "HOME=/tmp", "USER=modelops",
-               "PYTHONPATH=/opt/diffusion", "HF_HUB_OFFLINE=1", "DIFFUSERS_VERBOSITY=error",
-               "TRANSFORMERS_VERBOSITY=error")  # fmt: skip
 UNAUTHENTICATED_CALL = """
 import grpc, sys
 channel = grpc.insecure_channel(f"127.0.0.1:{sys.argv[1]}")
@@ -52,78 +45,6 @@ def engine(model: str, *more: str) -> tuple[str, ...]:
         "--host=127.0.0.1", f"--port={PORT}", "--loras=/models/loras", "--drain-seconds=60",
         "--control-nets=/models/control-nets", "--ip-adapter=/models/ip-adapter", *more,
     )  # fmt: skip
-
-
-def bundle(rootfs: Path, folder: Path, command: tuple[str, ...]) -> dict[str, object]:
-    """The OCI runtime configuration of one container."""
-
-    def mount(target: str, kind: str, *options: str) -> dict[str, object]:
-        return {"destination": target, "type": kind, "source": kind, "options": list(options)}
-
-    binds = {"/models": folder / "models", "/scratch": folder / "scratch", "/script": HERE}
-    return {
-        "ociVersion": "1.0.2",
-        "root": {"path": str(rootfs), "readonly": True},
-        "process": {
-            "user": {"uid": 10001, "gid": 10001},
-            "args": list(command),
-            "env": list(ENVIRONMENT),
-            "cwd": "/",
-            "noNewPrivileges": True,
-        },
-        "mounts": [
-            mount("/proc", "proc"),
-            mount("/dev", "tmpfs", "mode=755"),
-            mount("/dev/shm", "tmpfs", "mode=1777"),
-            mount("/tmp", "tmpfs", "mode=1777"),
-            mount("/sys", "bind", "rbind", "ro") | {"source": "/sys"},
-            *(
-                mount(target, "bind", "rbind") | {"source": str(source)}
-                for target, source in binds.items()
-            ),
-        ],
-        "linux": {"namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts")]},
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """A container that was started, and the runc process that waits for it."""
-
-    name: str
-    process: subprocess.Popen[bytes]
-
-    def kill(self, signal: str) -> None:
-        """Sends `signal` to the container's process 1."""
-        subprocess.run(["runc", "kill", self.name, signal], check=True)
-
-    def executed(self, *command: str) -> str:
-        """What a command prints that runs in it."""
-        whole = ["runc", "exec", "--user", "10001", self.name, *command]
-        return subprocess.run(whole, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-
-    def processes(self) -> list[int]:
-        """The ids of all its processes, outside of it."""
-        listed = subprocess.run(
-            ["runc", "ps", "--format", "json", self.name], check=True, stdout=subprocess.PIPE
-        )
-        return [int(each) for each in json.loads(listed.stdout)]
-
-
-@contextmanager
-def container(rootfs: Path, folder: Path, command: tuple[str, ...]) -> Iterator[Container]:
-    """A running container, which is killed at the end if it still runs."""
-    name = f"smoke-{time.monotonic_ns()}"
-    with tempfile.TemporaryDirectory() as place:
-        Path(place, "config.json").write_text(json.dumps(bundle(rootfs, folder, command)))
-        run = ["runc", "run", "--bundle", place, name]
-        started = Container(name, subprocess.Popen(run, stdout=sys.stderr))
-        try:
-            yield started
-        finally:
-            if started.process.poll() is None:
-                started.kill("KILL")
-                started.process.wait()
 
 
 def ask(method: str, path: str, body: object = None) -> http.client.HTTPResponse:
@@ -229,7 +150,7 @@ def each_way_differs(folder: Path) -> None:
     """Each way to ask for a picture works, and what is given to it counts."""
     (folder / "scratch/in.png").write_bytes(picture(folder, run("in", seed=3)))
     image, plain = {"image": "/scratch/in.png"}, picture(folder, run("plain"))
-    (folder / "scratch/mask.png").write_bytes(gray(64, 64, 255))
+    (folder / "scratch/mask.png").write_bytes(gray(64, 64, 255, 32))
     seen = {
         "plain": plain,
         "negative": picture(folder, run("negative", negativePrompt="a green pear")),
@@ -238,7 +159,7 @@ def each_way_differs(folder: Path) -> None:
         "lora": picture(folder, run("lora", loras=[{"name": "ink", "scale": 1.0}])),
         "loras": picture(folder, run("loras", loras=[{"name": "ink"}, {"name": "gold"}])),
         "vary": picture(folder, run("vary", "images.vary", image)),
-        "edit": picture(folder, run("edit", "images.edit", image, strength=0.9)),
+        "edit": picture(folder, run("edit", "images.edit", image, strength=0.5)),
         "inpaint": picture(
             folder, run("inpaint", "images.edit", image | {"mask": "/scratch/mask.png"})
         ),
@@ -247,9 +168,8 @@ def each_way_differs(folder: Path) -> None:
         ),
         "reference": picture(folder, run("reference", files={"reference": "/scratch/in.png"})),
     }
-    twins = [
-        (one, two) for one, two in itertools.combinations(seen, 2) if same(seen[one], seen[two])
-    ]
+    pairs = itertools.combinations(seen.items(), 2)
+    twins = [(one, two) for (one, first), (two, second) in pairs if same(first, second)]
     assert not twins, twins
     assert same(picture(folder, run("plain-again")), plain), "something stayed on"
 
@@ -267,7 +187,7 @@ def takes_adapters_hot(folder: Path) -> None:
 def refuses_at_once(folder: Path) -> None:
     """What cannot be done is refused as invalid_input, before any work."""
     (folder / "scratch/text.png").write_bytes(b"no picture")
-    (folder / "scratch/bomb.png").write_bytes(gray(60_000, 60_000, None))
+    (folder / "scratch/bomb.png").write_bytes(gray(60_000, 60_000, 0))
     (folder / "scratch/short.png").write_bytes(gray(64, 64, 9)[:60])
     files = [{"image": f"/scratch/{name}.png"} for name in ("text", "bomb", "short", "missing")]
     told = [
@@ -287,9 +207,8 @@ def refuses_at_once(folder: Path) -> None:
         list(events(ask("POST", "/run", "no job"))),
         *(run("r", "images.vary", each) for each in files),
     ]
-    assert [(t[-1]["code"], t[-1]["retriable"]) for t in told] == [("invalid_input", False)] * len(
-        told
-    ), told
+    wrong = [t[-1] for t in told if t[-1].get("code") != "invalid_input" or t[-1]["retriable"]]
+    assert not wrong, wrong
 
 
 def lives_on_without_memory() -> None:
@@ -301,7 +220,7 @@ def lives_on_without_memory() -> None:
 
 def stops_for_who_goes() -> float:
     """Work for a connection that is closed is broken off; returns the seconds until it was."""
-    answer = start("long", width=512, height=512, steps=5000)
+    answer = start("long", width=512, height=512, steps=1000)
     first = next(e for e in events(answer) if e["event"] == "progress")
     assert first["percent"] < 50
     answer.close()
@@ -317,7 +236,7 @@ def comes_back(started: Container) -> float:
 
     Returns the seconds that took.
     """
-    answer = start("killed", width=512, height=512, steps=5000)
+    answer = start("killed", width=512, height=512, steps=1000)
     assert json.loads(answer.readline())["event"] == "progress"
     (painter,) = (pid for pid in started.processes() if b"Engine" in _title(pid))
     subprocess.run(["kill", "-KILL", str(painter)], check=True)
@@ -427,23 +346,6 @@ def _first(name: str, asked: dict[str, Any]) -> float:
     began = time.monotonic()
     next(e for e in events(start(name, **asked)) if e["event"] == "output")
     return time.monotonic() - began
-
-
-def gray(width: int, height: int, level: int | None) -> bytes:
-    """A PNG of one gray; without a level only its header is there."""
-    rows = b"" if level is None else (b"\0" + bytes([level]) * width) * height
-    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\0\0\0\0"
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
-        for kind, data in parts
-    )
-
-
-def make(rootfs: Path, folder: Path, *command: str) -> None:
-    """Run a script of this folder in the image to its end."""
-    with container(rootfs, folder, ("python3", "-W", "ignore", *command)) as maker:
-        assert maker.process.wait(PATIENCE_SECONDS) == 0, f"{command} failed; the log is above"
 
 
 def main() -> None:

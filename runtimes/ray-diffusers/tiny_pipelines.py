@@ -136,11 +136,6 @@ def unet(**more: Any) -> UNet2DConditionModel:
     )
 
 
-def flows(**more: Any) -> FlowMatchEulerDiscreteScheduler:
-    """The scheduler of the newer families."""
-    return FlowMatchEulerDiscreteScheduler(**more)
-
-
 def checker(concept: float) -> StableDiffusionSafetyChecker:
     """A safety checker whose every concept is as near to every picture as `concept` says."""
     vision = {"hidden_size": 32, "intermediate_size": 37, "num_attention_heads": 4}
@@ -214,7 +209,7 @@ def sd3(_: float) -> StableDiffusion3Pipeline:
             pos_embed_max_size=64,
         ),
         vae=vae(16),
-        scheduler=flows(shift=3.0),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
         text_encoder=clip_text(tokenizer, CLIPTextModelWithProjection, 16),
         text_encoder_2=clip_text(tokenizer, CLIPTextModelWithProjection, 16),
         text_encoder_3=t5_text(t5),
@@ -241,7 +236,7 @@ def flux(_: float) -> FluxPipeline:
             guidance_embeds=True,
         ),
         vae=vae(4),
-        scheduler=flows(use_dynamic_shifting=True),
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         text_encoder=clip_text(tokenizer),
         text_encoder_2=t5_text(t5),
         tokenizer=tokenizer,
@@ -279,7 +274,7 @@ def qwen_image(_: float) -> QwenImagePipeline:
             latents_mean=[0.0] * 4,
             latents_std=[1.0] * 4,
         ),
-        scheduler=flows(use_dynamic_shifting=True),
+        scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
         text_encoder=Qwen2_5_VLForConditionalGeneration(config),
         tokenizer=tokenizer,
     )
@@ -303,7 +298,7 @@ def z_image(_: float) -> ZImagePipeline:
             axes_lens=[256, 32, 32],
         ),
         vae=vae(16),
-        scheduler=flows(shift=3.0),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
         text_encoder=Qwen3Model(
             Qwen3Config(
                 vocab_size=len(tokenizer),

@@ -15,6 +15,8 @@ ENVIRONMENT: Final = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_enable_metrics_collection": "0",
+    # Else Ray kills whom it likes when memory is short, its own controller too.
+    "RAY_memory_monitor_refresh_ms": "0",
     "RAY_prestart_worker_first_driver": "0",
 }
 """What Ray reads when it is imported, and its processes inherit."""

@@ -21,6 +21,7 @@ from diffusion.fault import Fault
 from diffusion.folder import named
 from diffusion.job import Job, Shape, parse
 from diffusion.loading import load
+from diffusion.memory import bound
 from diffusion.options import Options
 from diffusion.pipes import Pipes
 from diffusion.schedulers import Schedulers
@@ -76,6 +77,8 @@ class Studio:
     @classmethod
     def open(cls, options: Options) -> "Studio":
         """Load the model; raises ValueError or OSError where that cannot be."""
+        if options.device == "cpu":
+            bound()
         torch.set_num_threads(options.threads or len(os.sched_getaffinity(0)))
         torch.set_grad_enabled(False)
         configs = read_configs(options.model)

@@ -159,7 +159,7 @@ def each_way_differs(folder: Path) -> None:
         "lora": picture(folder, run("lora", loras=[{"name": "ink", "scale": 1.0}])),
         "loras": picture(folder, run("loras", loras=[{"name": "ink"}, {"name": "gold"}])),
         "vary": picture(folder, run("vary", "images.vary", image)),
-        "edit": picture(folder, run("edit", "images.edit", image, strength=0.5)),
+        "edit": picture(folder, run("edit", "images.edit", image, strength=1.0)),
         "inpaint": picture(
             folder, run("inpaint", "images.edit", image | {"mask": "/scratch/mask.png"})
         ),

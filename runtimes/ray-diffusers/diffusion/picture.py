@@ -14,6 +14,13 @@ READ: Final = ("PNG", "JPEG", "WEBP")
 MOST_PIXELS: Final = 64_000_000
 """A larger picture is refused by what its header says, before it is unpacked."""
 
+_DAMAGES: Final = (
+    UnidentifiedImageError,
+    Image.DecompressionBombError,
+    OSError,
+    SyntaxError,
+    ValueError,
+)
 _DESCRIPTION: Final = 0x010E
 _SOFTWARE: Final = 0x0131
 _SAVED: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -30,7 +37,7 @@ def read(path: str) -> Image.Image:
             if image.width * image.height > MOST_PIXELS:
                 raise invalid(f"a picture has more than {MOST_PIXELS} pixels: send a smaller one")
             return ImageOps.exif_transpose(image).copy()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
+    except _DAMAGES as error:
         raise invalid(f"a picture is none of {', '.join(READ)}, or is damaged: {error}") from error
 
 

@@ -2,6 +2,7 @@
 
 from diffusion import event
 from diffusion.fault import Fault, invalid
+
 from modelops.jobs import engine
 
 

@@ -36,6 +36,11 @@ LOCKS = {
         "--override",
         "runtimes/torch/requirements.in",
     ),
+    "runtimes/llm-compressor/requirements.txt": (
+        "runtimes/llm-compressor/requirements.in",
+        "--override",
+        "runtimes/torch/requirements.in",
+    ),
     "runtimes/torch/requirements.txt": (
         "runtimes/torch/requirements.in",
         "--constraint",

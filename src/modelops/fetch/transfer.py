@@ -10,7 +10,8 @@ from typing import BinaryIO, Final, TypeVar
 
 import stamina
 
-from modelops.fetch.cache import PARTIAL, disk_failures, size_of
+from modelops.durable import PARTIAL
+from modelops.fetch.cache import disk_failures, size_of
 from modelops.fetch.checksum import Check
 from modelops.fetch.events import Meter
 from modelops.fetch.store import Patience, Store, Unreachable

@@ -16,6 +16,9 @@ from e2e.platform import SYSTEM_NAMESPACE
 from e2e.space import Space
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is Kubernetes?"}]
+LONG = 1500
+"""So many tokens take the tiny model longer than it takes to kill it."""
+
 ON = {"ignore_eos": True}
 """Random weights may have nothing to say: go on to the last token."""
 
@@ -164,3 +167,18 @@ def test_a_gateway_pod_that_goes_cuts_no_stream(served: Space) -> None:
         served.kube.run("delete", "pod", name, "-n", SYSTEM_NAMESPACE, "--wait=false")
         *_, last = chunks
         assert last.choices[0].finish_reason == "length"
+
+
+def test_a_stream_whose_engine_is_killed_says_so(served: Space, caller: openai.OpenAI) -> None:
+    """The official client raises what the gateway says of it, and is answered again soon."""
+    create = caller.chat.completions.create
+    stream = create(model="gw-tiny", messages=MESSAGES, max_tokens=LONG, stream=True, extra_body=ON)
+    chunks = iter(stream)
+    next(chunks)
+    (engine,) = (pod["metadata"]["name"] for pod in served.pods("gw-tiny"))
+    served.kube.run("delete", "pod", engine, "-n", served.name, "--force", "--grace-period=0")
+    with pytest.raises(openai.APIError) as broken:
+        list(chunks)
+    assert broken.value.code == "model_broken"
+    served.until_ready("gw-tiny")
+    assert create(model="gw-tiny", messages=MESSAGES, max_tokens=1).choices

@@ -84,6 +84,23 @@ def test_tokens_of_streams_are_limited(served: Space, urls: list[str]) -> None:
     assert "60 tokens per minute" in ask(second, key).json()["error"]["message"]
 
 
+def test_who_leaves_each_stream_comes_to_its_limit(served: Space, urls: list[str]) -> None:
+    """A key whose caller reads one event of each stream is refused after some, by both pods."""
+    key = new_key(served, urls, "--tpm", "200")
+    first, second = urls
+
+    def leave() -> int:
+        target, body = f"{first}/v1/chat/completions", BODY | {"stream": True, "max_tokens": 400}
+        with httpx.stream("POST", target, json=body, headers=bearer(key), timeout=120) as answer:
+            next(answer.iter_lines(), None)
+            return answer.status_code
+
+    assert leave() == 200
+    served.until(lambda: leave() == 429, 60, lambda: "it still passes")
+    served.until(lambda: ask(second, key).status_code == 429, 5, lambda: "the other pod passes it")
+    assert "200 tokens per minute" in ask(second, key).json()["error"]["message"]
+
+
 def test_it_serves_without_redis(served: Space, urls: list[str]) -> None:
     """While Redis' pod is replaced, keys with a limit are served, and then counted together."""
     key = new_key(served, urls, "--rpm", "500")

@@ -14,6 +14,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from modelops.api.base import API_VERSION
+from modelops.api.builds import BUILDS
 from modelops.api.kind import Kind
 from modelops.sync.observed import Ref
 
@@ -26,6 +27,7 @@ PLURALS: Final = MappingProxyType(
         ("v1", "Secret"): "secrets",
         ("v1", "Service"): "services",
         ("apps/v1", "Deployment"): "deployments",
+        ("batch/v1", "Job"): "jobs",
         ("networking.k8s.io/v1", "NetworkPolicy"): "networkpolicies",
         ("policy/v1", "PodDisruptionBudget"): "poddisruptionbudgets",
         ("inference.networking.k8s.io/v1", "InferencePool"): "inferencepools",
@@ -35,9 +37,10 @@ PLURALS: Final = MappingProxyType(
         ("discovery.k8s.io/v1", "EndpointSlice"): "endpointslices",
         ("events.k8s.io/v1", "Event"): "events",
         ("coordination.k8s.io/v1", "Lease"): "leases",
+        **{(API_VERSION, kind.name): kind.plural for kind in BUILDS.values()},
     }
 )
-"""How the API server spells each (apiVersion, kind) in a path."""
+"""How the API server spells each (apiVersion, kind) that objects of ours own, in a path."""
 
 _UNTYPED: Final = "failed to create typed patch object"
 """How the API server speaks of fields that a schema does not know; it sends 500 with it."""

@@ -101,6 +101,8 @@ def test_the_smallest_object_has_one_field() -> None:
         "",
         ".model",
         ".model.secretRef",
+        ".quantization",
+        ".quantization.output.claim",
         ".runtime.env[]",
         ".scaling.schedules[]",
         ".scaling.triggers[].prometheus",

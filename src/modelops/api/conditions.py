@@ -13,6 +13,8 @@ RECONCILING: Final = "Reconciling"
 STALLED: Final = "Stalled"
 ATTACHED: Final = "Attached"
 SCALING_ACTIVE: Final = "ScalingActive"
+BUILT: Final = "Built"
+GATE_PASSED: Final = "GatePassed"
 
 Truth = Literal["True", "False", "Unknown"]
 

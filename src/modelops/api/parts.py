@@ -5,9 +5,11 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from modelops.api.base import ApiModel, Name, Quantity, SecretReference, rule, rules
+from modelops.api.building import Quantization
 from modelops.api.naming import SERVED_NAME, SERVED_NAME_HELP
+from modelops.api.resources import Resources
 from modelops.api.scaling import Scaling
-from modelops.registry.uri import URI_HELP, URI_PATTERN
+from modelops.api.source import source_rules
 
 Free = Annotated[
     dict[str, Any],
@@ -18,30 +20,12 @@ Free = Annotated[
 SESSION_HEADER: Final = "x-session-id"
 """The header that names a session, unless a model names another one."""
 
-_URI = URI_PATTERN.replace("\\", "\\\\").replace("'", "\\'")
-
 
 class Model(ApiModel):
     """Where the weights come from and what they are called."""
 
     model_config = rules(
-        rule(f"self.uri.matches('{_URI}')", URI_HELP),
-        rule(
-            "!has(self.revision) || self.uri.startsWith('hf://')",
-            "revision is for hf:// sources only: remove spec.model.revision",
-        ),
-        rule(
-            "!has(self.revision) || !self.uri.contains('@')",
-            "the revision is given twice: keep it in spec.model.revision or after the @ of the uri",
-        ),
-        rule(
-            "!self.uri.startsWith('pvc://') || (!has(self.endpoint) && !has(self.secretRef))",
-            "pvc:// weights are mounted, not fetched: remove spec.model.endpoint and secretRef",
-        ),
-        rule(
-            "!has(self.endpoint) || self.endpoint.matches('^https?://[^/\\\\s]+')",
-            "endpoint is a URL: write it as https://HOST[:PORT]",
-        ),
+        *source_rules("spec.model"),
         rule(
             f"!has(self.name) || self.name.matches('{SERVED_NAME}')",
             f"name is {SERVED_NAME_HELP}",
@@ -125,40 +109,6 @@ class RuntimeChoice(ApiModel):
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["name"],
         },
-    )
-
-
-class Accelerator(ApiModel):
-    """The accelerators of one replica."""
-
-    resource_name: Name | None = Field(
-        None,
-        description="The extended resource that a device plugin offers, such as nvidia.com/gpu. "
-        "Defaults to the platform's.",
-    )
-    count: int = Field(
-        1, ge=0, le=64, description="How many of them a replica takes. 0 serves on CPU."
-    )
-    product: str | None = Field(
-        None,
-        min_length=1,
-        max_length=63,
-        description="Only nodes with this value of the label nvidia.com/gpu.product.",
-    )
-
-
-class Resources(ApiModel):
-    """What one replica needs of a node."""
-
-    cpu: Quantity | None = Field(
-        None, description="CPU request, such as 500m or 4. Defaults to the runtime's own."
-    )
-    memory: Quantity | None = Field(
-        None,
-        description="Memory request and limit, such as 16Gi. Defaults to a request without limit.",
-    )
-    accelerator: Accelerator | None = Field(
-        None, description="Accelerators of a replica. Defaults to what the platform's chart says."
     )
 
 
@@ -292,6 +242,11 @@ class ServingSpec(ApiModel):
     model: Model = Field(description="Where the weights come from and what they are called.")
     runtime: RuntimeChoice = Field(
         default_factory=RuntimeChoice, description="The engine that serves the model."
+    )
+    quantization: Quantization | None = Field(
+        None,
+        description="Makes the weights smaller before they are served: a ModelBuild does it on the "
+        "cluster, and what serves now goes on until its artifact is there and its gate holds.",
     )
     resources: Resources = Field(
         default_factory=Resources, description="What one replica needs of a node."

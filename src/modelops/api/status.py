@@ -12,7 +12,7 @@ class StatusCondition(ApiModel):
 
     type: str = Field(
         description="Ready, Accepted, WeightsReady, Available, Reconciling, Stalled, "
-        "ScalingActive, Attached."
+        "ScalingActive, Attached, Built, GatePassed."
     )
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
     reason: str = Field(description="A stable word for the cause, for programs.")

@@ -9,14 +9,14 @@ from typing import Any, Final
 from modelops.api import conditions as c
 from modelops.sync.change import CREATED
 from modelops.sync.desired import Desired
-from modelops.sync.observed import Observed
+from modelops.sync.observed import Subject
 
 LONGEST_NOTE: Final = 1024
 """Bytes that the API server takes as an Event's note."""
 
 
 def announcements(
-    observed: Observed, desired: Desired, now: datetime, reporter: str
+    observed: Subject, desired: Desired, now: datetime, reporter: str
 ) -> Iterator[dict[str, Any]]:
     """Yield the Events to create: of a change of replicas, and of Ready's status or reason."""
     told = _Teller(observed, now, reporter)
@@ -30,7 +30,7 @@ def announcements(
         yield told.event(ready["reason"], ready["message"], kind=kind)
 
 
-def scaled(observed: Observed, desired: Desired) -> Mapping[str, Any] | None:
+def scaled(observed: Subject, desired: Desired) -> Mapping[str, Any] | None:
     """Return the change of replicas that this pass tells of, if there is one."""
     before = (observed.resource.get("status") or {}).get("lastScale")
     change = desired.status.get("lastScale")
@@ -60,7 +60,7 @@ def _gist(condition: Mapping[str, Any]) -> tuple[str, str]:
 class _Teller:
     """Makes the Events about one object that one pass of one operator tells."""
 
-    observed: Observed
+    observed: Subject
     now: datetime
     reporter: str
 

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from modelops.api import conditions as c
 from modelops.cluster import Refused
-from modelops.sync.desired import Apply, Desired, Write
-from modelops.sync.observed import Observed, Ref
+from modelops.sync.desired import Ask, Delete, Desired, Write
+from modelops.sync.observed import Ref, Subject
 
 APPLY_FAILED: Final = "ApplyFailed"
 
@@ -22,21 +22,22 @@ class Failure:
     @property
     def sentence(self) -> str:
         """What was refused, why, and what to do."""
-        ref = Ref.of(self.write.manifest) if isinstance(self.write, Apply) else self.write.ref
+        write = self.write
+        ref = write.ref if isinstance(write, Delete | Ask) else Ref.of(write.manifest)
         return (
             f"the cluster refuses {ref.kind} {ref.name} ({self.error}): change what it names in "
             "the spec, the quota or the policy; it is tried again by itself"
         )
 
 
-def _unscaled(desired: Desired, observed: Observed) -> dict[str, Any]:
+def _unscaled(desired: Desired, observed: Subject) -> dict[str, Any]:
     """Return the status with the change of replicas before: the new one may not have come about."""
     before = (observed.resource.get("status") or {}).get("lastScale")
     kept = {name: told for name, told in desired.status.items() if name != "lastScale"}
     return {**kept, **({"lastScale": before} if before else {})}
 
 
-def refused(desired: Desired, failure: Failure, observed: Observed, now: datetime) -> Desired:
+def refused(desired: Desired, failure: Failure, observed: Subject, now: datetime) -> Desired:
     """Return the same conclusion, with the refusal in the conditions that sum up."""
     summary = (
         c.Condition(c.READY, "False", APPLY_FAILED, failure.sentence),

@@ -9,15 +9,37 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from modelops.api import conditions as c
-from modelops.cluster import Cluster, ClusterError, Conflict, Invalid, NotFound, Refused
+from modelops.cluster import (
+    Cluster,
+    ClusterError,
+    Conflict,
+    Invalid,
+    NotFound,
+    Refused,
+    Unreachable,
+)
 from modelops.controller.events import announcements, direction, scaled
 from modelops.controller.failure import Failure, refused
 from modelops.controller.metrics import Metrics
 from modelops.controller.observe import observe
+from modelops.controller.observe_build import observe_build
 from modelops.scaling.decision import Decision
+from modelops.sync.builds.desired import sync_build
+from modelops.sync.builds.observed import ObservedBuild
 from modelops.sync.catalogue import Catalogue
-from modelops.sync.desired import ASKER, INTENT, Apply, Ask, Delete, Desired, Write, sync
-from modelops.sync.observed import OPTIONAL_TYPES, ChildType, Manifest, Observed, Ref
+from modelops.sync.desired import (
+    ASKER,
+    INTENT,
+    Apply,
+    Ask,
+    Create,
+    Delete,
+    Desired,
+    Replace,
+    Write,
+    sync,
+)
+from modelops.sync.observed import OPTIONAL_TYPES, ChildType, Manifest, Observed, Ref, Subject
 
 KIND_GOES: Final = "custom resource definition is terminating"
 """How the API server speaks of a kind that is being removed."""
@@ -55,13 +77,10 @@ class Loop:
         """
         began, outcome = time.monotonic(), "failed"
         try:
-            kind, optional = self.catalogue.kinds[ref.kind], self.catalogue.platform.optional
-            observed = await observe(self.cluster, kind, ref, optional)
+            observed = await self._look(ref)
             if observed is None:
                 outcome = "gone"
                 return None
-            self.on_lacking(observed.lacking)
-            observed = replace(observed, decision=self.decided(ref), note=self.note(ref))
             desired, failure = await self._conclude(observed)
             outcome = _outcome(desired, failure)
         except Exception as error:
@@ -73,16 +92,31 @@ class Loop:
             raise failure.error
         return desired.recheck_seconds
 
-    async def _conclude(self, observed: Observed) -> tuple[Desired, Failure | None]:
+    async def _look(self, ref: Ref) -> Observed | ObservedBuild | None:
+        catalogue = self.catalogue
+        if ref.kind in catalogue.builds:
+            kind = catalogue.builds[ref.kind]
+            return await observe_build(self.cluster, kind, ref, catalogue.platform)
+        optional = catalogue.platform.optional
+        observed = await observe(self.cluster, catalogue.kinds[ref.kind], ref, optional)
+        if observed is None:
+            return None
+        self.on_lacking(observed.lacking)
+        return replace(observed, decision=self.decided(ref), note=self.note(ref))
+
+    async def _conclude(self, observed: Observed | ObservedBuild) -> tuple[Desired, Failure | None]:
         now = self.now()
-        desired = sync(observed, self.catalogue, now)
+        if isinstance(observed, ObservedBuild):
+            desired = sync_build(observed, self.catalogue.platform, now)
+        else:
+            desired = sync(observed, self.catalogue, now)
         failure = await converge(self.cluster, observed, desired.writes)
         if failure:
             desired = refused(desired, failure, observed, now)
         await self._report(observed, desired, now)
         return desired, failure
 
-    async def _report(self, observed: Observed, desired: Desired, now: datetime) -> None:
+    async def _report(self, observed: Subject, desired: Desired, now: datetime) -> None:
         ref = Ref.of(observed.resource)
         before = observed.resource.get("status") or {}
         _tell(ref, desired, changed=_ready(before) != _ready(desired.status))
@@ -93,7 +127,7 @@ class Loop:
         for event in announcements(observed, desired, now, self.reporter):
             await self._announce(event)
 
-    def _count(self, observed: Observed, desired: Desired) -> None:
+    def _count(self, observed: Subject, desired: Desired) -> None:
         change = scaled(observed, desired)
         if change:
             told = (observed.kind.name, direction(change), change["metric"])
@@ -112,7 +146,7 @@ class Loop:
 
 
 async def converge(
-    cluster: Cluster, observed: Observed, writes: tuple[Write, ...]
+    cluster: Cluster, observed: Subject, writes: tuple[Write, ...]
 ) -> Failure | None:
     """Do the writes in order, up to one that the API server refuses; return that one.
 
@@ -135,22 +169,38 @@ def _going(write: Write, error: ClusterError) -> bool:
     return isinstance(error, NotFound) or KIND_GOES in str(error)
 
 
-async def _write(cluster: Cluster, observed: Observed, write: Write) -> None:
+async def _write(cluster: Cluster, observed: Subject, write: Write) -> None:
     match write:
         case Apply():
             await cluster.apply(_pinned(observed, write.manifest), write.manager)
+        case Create():
+            await _create(cluster, write)
+        case Replace():
+            await _replace(cluster, write)
         case Delete():
             await _delete(cluster, write)
         case Ask():
             await _ask(cluster, write)
 
 
-def _pinned(observed: Observed, manifest: Manifest) -> Mapping[str, Any]:
+def _pinned(observed: Subject, manifest: Manifest) -> Mapping[str, Any]:
     """Name the very object that was observed, so that no other of its name is overwritten."""
     live = observed.children.get(Ref.of(manifest))
     if live is None:
         return manifest
     return {**manifest, "metadata": {**manifest["metadata"], "uid": live["metadata"]["uid"]}}
+
+
+async def _create(cluster: Cluster, write: Create) -> None:
+    with suppress(Conflict):  # somebody else has made it meanwhile
+        await cluster.create(write.manifest)
+
+
+async def _replace(cluster: Cluster, write: Replace) -> None:
+    try:
+        await cluster.replace(write.manifest)
+    except (NotFound, Conflict) as error:
+        raise Unreachable(f"it has changed meanwhile, looking again ({error})") from error
 
 
 async def _delete(cluster: Cluster, write: Delete) -> None:

@@ -72,7 +72,7 @@ async def _progress(cluster: Cluster, pods: list[dict[str, Any]]) -> Manifest | 
     fetching = next((r for r in map(Replica, pods) if r.fetching and not r.leaving), None)
     if fetching is None:
         return None
-    return _event(await _tail(cluster, fetching, FETCHER, 1))
+    return event(await _tail(cluster, fetching, FETCHER, 1))
 
 
 async def _logs(cluster: Cluster, pods: list[dict[str, Any]]) -> dict[str, str]:
@@ -96,9 +96,10 @@ async def _tail(
         return ""  # a log that cannot be read now must not hold up the pass
 
 
-def _event(line: str) -> Mapping[str, Any] | None:
+def event(line: str) -> Mapping[str, Any] | None:
+    """Return the JSON object of a line, None when it is none."""
     try:
-        event = json.loads(line)
+        told = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return event if isinstance(event, dict) else None
+    return told if isinstance(told, dict) else None

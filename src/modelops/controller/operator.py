@@ -162,7 +162,7 @@ async def operate(settings: Settings, catalogue: Catalogue) -> int:
     """Run the operator until a signal stops it or the leadership is lost; return the exit code."""
     metrics = Metrics.create()
     server = await ApiServer.connect()
-    cluster = Cluster(server, plurals({**catalogue.kinds, **POLICIES}), metrics.count_call)
+    cluster = Cluster(server, plurals({**catalogue.looked_at, **POLICIES}), metrics.count_call)
     operator = assemble(settings, catalogue, cluster, metrics)
     try:
         async with probes(

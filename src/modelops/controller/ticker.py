@@ -46,7 +46,7 @@ class Ticker:
         return all(listed)
 
     def _places(self) -> Iterator[tuple[str, str | None]]:
-        for kind in self.catalogue.kinds:
+        for kind in self.catalogue.looked_at:
             for namespace in self.namespaces or (None,):
                 yield kind, namespace
 

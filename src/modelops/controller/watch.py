@@ -9,10 +9,15 @@ import kopf
 
 from modelops.api.base import API_VERSION, GROUP, VERSION
 from modelops.cluster import PLURALS
+from modelops.sync.builds.observed import JOB
 from modelops.sync.catalogue import Catalogue
-from modelops.sync.observed import CHILD_TYPES, OPTIONAL_TYPES, ChildType, Ref
+from modelops.sync.observed import BUILD, CHILD_TYPES, OPTIONAL_TYPES, ChildType, Ref
 
 MANAGED: Final = {"app.kubernetes.io/managed-by": "modelops"}
+JOBS: Final = ChildType(*JOB)
+WATCHED: Final = (*(one for one in CHILD_TYPES if one != BUILD), JOBS)
+"""What is watched for those that own it; builds are watched as objects of their own."""
+
 Add = Callable[[Ref], None]
 Hook = Callable[[], Awaitable[None]]
 
@@ -57,9 +62,10 @@ def watcher(catalogue: Catalogue, add: Add, start: Hook, stop: Hook) -> kopf.Ope
     kopf.on.startup(registry=registry, id="start")(_hook(start))
     kopf.on.cleanup(registry=registry, id="stop")(_hook(stop))
     kopf.on.login(registry=registry, id="login")(_login)
-    for kind in catalogue.kinds.values():
-        kopf.on.event(GROUP, VERSION, kind.plural, registry=registry, id=kind.name)(_object(add))
-    for child in (*CHILD_TYPES, *catalogue.platform.optional):
+    for kind in catalogue.looked_at.values():
+        handler = _object(catalogue, add)
+        kopf.on.event(GROUP, VERSION, kind.plural, registry=registry, id=kind.name)(handler)
+    for child in (*WATCHED, *catalogue.platform.optional):
         handler = _child(catalogue, add)
         kopf.on.event(*_resource(child), registry=registry, id=child.kind, labels=MANAGED)(handler)
     return registry
@@ -79,20 +85,20 @@ def preferences(namespaces: tuple[str, ...] = ()) -> kopf.OperatorSettings:
     chosen.networking.request_timeout = 30
     chosen.networking.connect_timeout = 10
     chosen.queueing.exit_timeout = 1
-    for child in (*CHILD_TYPES, *OPTIONAL_TYPES):
+    for child in (*WATCHED, *OPTIONAL_TYPES):
         managed = ",".join(f"{key}={value}" for key, value in MANAGED.items())
         chosen.watching.label_selectors[_resource(child)] = managed
     return chosen
 
 
-def owner(resource: Mapping[str, Any], catalogue: Catalogue) -> Ref | None:
-    """Return the object of a catalogue's kind that controls a resource."""
-    owners: Iterable[Mapping[str, Any]] = resource["metadata"].get("ownerReferences", [])
-    for one in owners:
-        ours = one["kind"] in catalogue.kinds and one["apiVersion"].partition("/")[0] == GROUP
-        if ours and one.get("controller"):
-            return Ref(API_VERSION, one["kind"], resource["metadata"]["namespace"], one["name"])
-    return None
+def owners(resource: Mapping[str, Any], catalogue: Catalogue) -> Iterator[Ref]:
+    """Yield the model that controls a resource, or the builds that share it."""
+    listed: Iterable[Mapping[str, Any]] = resource["metadata"].get("ownerReferences", [])
+    for one in listed:
+        ours = one["apiVersion"].partition("/")[0] == GROUP
+        controls = one["kind"] in catalogue.kinds and one.get("controller")
+        if ours and (controls or one["kind"] in catalogue.builds):
+            yield Ref(API_VERSION, one["kind"], resource["metadata"]["namespace"], one["name"])
 
 
 def _resource(child: ChildType) -> tuple[str, str, str]:
@@ -107,17 +113,18 @@ def _hook(hook: Hook) -> Callable[..., Awaitable[None]]:
     return call
 
 
-def _object(add: Add) -> Callable[..., Awaitable[None]]:
+def _object(catalogue: Catalogue, add: Add) -> Callable[..., Awaitable[None]]:
     async def changed(body: kopf.Body, **_: Any) -> None:
         add(Ref.of(body))
+        for ref in owners(body, catalogue):
+            add(ref)
 
     return changed
 
 
 def _child(catalogue: Catalogue, add: Add) -> Callable[..., Awaitable[None]]:
     async def changed(body: kopf.Body, **_: Any) -> None:
-        ref = owner(body, catalogue)
-        if ref:
+        for ref in owners(body, catalogue):
             add(ref)
 
     return changed

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from modelops.api.builds import BUILDS
+from modelops.api.kind import Kind
 from modelops.api.kinds import KINDS
 from modelops.api.serving import ServingKind
 from modelops.runtimes.engines import RUNTIMES
@@ -56,11 +58,17 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Kinds and runtimes by name, and the platform's defaults."""
+    """Kinds and runtimes by name, and the platform's defaults; ``builds`` make artifacts."""
 
     kinds: Mapping[str, ServingKind] = field(default_factory=lambda: KINDS)
     runtimes: Mapping[str, Runtime] = field(default_factory=lambda: RUNTIMES)
     platform: Platform = field(default_factory=Platform)
+    builds: Mapping[str, Kind] = field(default_factory=lambda: BUILDS)
+
+    @property
+    def looked_at(self) -> Mapping[str, Kind]:
+        """The kinds whose objects passes look at, one by one."""
+        return {**self.kinds, **self.builds}
 
     def serving(self, kind: ServingKind) -> tuple[Runtime, ...]:
         """Return the runtimes that serve a kind, in order of name."""

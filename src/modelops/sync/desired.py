@@ -48,6 +48,20 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class Create:
+    """The making of an object that is never changed; one that is there already is left alone."""
+
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """The writing of an object as it was seen, with a change: void if it has changed meanwhile."""
+
+    manifest: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """The first ask for replicas, where nobody has asked: autoscalers begin with what is asked."""
 
@@ -55,7 +69,7 @@ class Ask:
     replicas: int
 
 
-Write = Apply | Delete | Ask
+Write = Apply | Create | Replace | Delete | Ask
 _EXTRA: Final = {child_type.kind for child_type in OPTIONAL_TYPES}
 
 
@@ -93,11 +107,11 @@ def _desired(observed: Observed, planned: Plan, now: datetime) -> Desired:
         status=status,
         reason=verdict.reason,
         sentence=verdict.sentence,
-        recheck_seconds=_pause(verdict.recheck_seconds, status, now),
+        recheck_seconds=pause(verdict.recheck_seconds, status, now),
     )
 
 
-def _pause(shortest: float | None, status: Mapping[str, Any], now: datetime) -> float | None:
+def pause(shortest: float | None, status: Mapping[str, Any], now: datetime) -> float | None:
     """Return when to look again: what has lasted for long is looked at less often."""
     if shortest is None:
         return None

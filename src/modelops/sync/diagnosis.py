@@ -31,19 +31,24 @@ _PREEMPTION: Final = r"[.,]?( no new claims to deallocate,)? preemption: .*"
 def diagnose(replica: Replica, runtime: Runtime) -> Cause | None:
     """Return why a replica does not serve; None when nothing is wrong with it."""
     if replica.leaving:
-        return _lost(replica)
-    finders: tuple[Callable[[Replica, Runtime], Cause | None], ...] = (
+        return lost(replica)
+    before = hindrance(replica)
+    return before or _engine_failed(replica, runtime) or _other_failed(replica)
+
+
+def hindrance(replica: Replica) -> Cause | None:
+    """Return what keeps a pod from coming to its own work; None when nothing does."""
+    finders: tuple[Callable[[Replica], Cause | None], ...] = (
         _unschedulable,
         _unpullable,
         _misconfigured,
         _weights_failed,
-        _engine_failed,
-        _other_failed,
     )
-    return next((cause for find in finders if (cause := find(replica, runtime))), None)
+    return next((cause for find in finders if (cause := find(replica))), None)
 
 
-def _lost(replica: Replica) -> Cause | None:
+def lost(replica: Replica) -> Cause | None:
+    """Return why a pod that has ended was taken away; None when nobody did that."""
     reason = replica.status.get("reason")
     told = short(replica.status.get("message"))
     if not reason or not replica.ended:
@@ -63,7 +68,7 @@ def _lost(replica: Replica) -> Cause | None:
     )
 
 
-def _unschedulable(replica: Replica, _: Runtime) -> Cause | None:
+def _unschedulable(replica: Replica) -> Cause | None:
     scheduled = replica.condition("PodScheduled")
     if scheduled.get("status") != "False":
         return None
@@ -109,7 +114,7 @@ def _waiting(replica: Replica) -> Iterator[tuple[Mapping[str, Any], Mapping[str,
             yield container, waiting
 
 
-def _unpullable(replica: Replica, _: Runtime) -> Cause | None:
+def _unpullable(replica: Replica) -> Cause | None:
     for container, waiting in _waiting(replica):
         if waiting.get("reason") in _PULL_FAILURES:
             return Cause(
@@ -121,7 +126,7 @@ def _unpullable(replica: Replica, _: Runtime) -> Cause | None:
     return None
 
 
-def _misconfigured(replica: Replica, _: Runtime) -> Cause | None:
+def _misconfigured(replica: Replica) -> Cause | None:
     for container, waiting in _waiting(replica):
         if str(waiting.get("reason", "")).endswith("Error"):
             return _refused(container["name"], str(waiting.get("message", "")))
@@ -145,7 +150,7 @@ def _refused(container: str, message: str) -> Cause:
     )
 
 
-def _weights_failed(replica: Replica, _: Runtime) -> Cause | None:
+def _weights_failed(replica: Replica) -> Cause | None:
     ended = last_end(replica.weights)
     if not ended or not ended.get("exitCode"):
         return None
@@ -197,7 +202,7 @@ def _hinted(hints: tuple[Hint, ...], lines: Collection[str]) -> Cause | None:
     return next(found, None)
 
 
-def _other_failed(replica: Replica, _: Runtime) -> Cause | None:
+def _other_failed(replica: Replica) -> Cause | None:
     """Find a container that the user's podTemplate added and that does not run."""
     for container, waiting in _waiting(replica):
         ended = last_end(container)

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from modelops.api.base import GROUP
+from modelops.api.base import API_VERSION, GROUP
+from modelops.api.builds.modelbuild import KIND as MODEL_BUILD
+from modelops.api.kind import Kind
 from modelops.api.serving import ServingKind
 from modelops.scaling.decision import Decision
 
@@ -41,11 +43,12 @@ class ChildType:
 
 
 CLAIM: Final = ChildType("v1", "PersistentVolumeClaim", "-weights")
+BUILD: Final = ChildType(API_VERSION, MODEL_BUILD.name, "-build")
 SERVICE: Final = ChildType("v1", "Service")
 DEPLOYMENT: Final = ChildType("apps/v1", "Deployment")
 BUDGET: Final = ChildType("policy/v1", "PodDisruptionBudget")
 NETWORK: Final = ChildType("networking.k8s.io/v1", "NetworkPolicy")
-CHILD_TYPES: Final = (CLAIM, SERVICE, NETWORK, DEPLOYMENT, BUDGET)
+CHILD_TYPES: Final = (CLAIM, BUILD, SERVICE, NETWORK, DEPLOYMENT, BUDGET)
 """In the order in which they are applied."""
 
 POOL: Final = ChildType("inference.networking.k8s.io/v1", "InferencePool")
@@ -61,7 +64,41 @@ OPTIONAL_TYPES: Final = (*ATTACHING_TYPES, *KEDA_TYPES)
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class Subject:
+    """An object that passes look at, and the objects that they may write for it, as they are."""
+
+    kind: Kind
+    resource: Manifest
+    children: Mapping[Ref, Manifest] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return str(self.resource["metadata"]["name"])
+
+    @property
+    def namespace(self) -> str:
+        """The object's namespace."""
+        return str(self.resource["metadata"]["namespace"])
+
+    @property
+    def uid(self) -> str:
+        """The object's uid; empty for one that no cluster has seen."""
+        return str(self.resource["metadata"].get("uid", ""))
+
+    @property
+    def generation(self) -> int:
+        """The generation of the model's spec."""
+        return int(self.resource["metadata"].get("generation", 1))
+
+    def owns(self, manifest: Manifest) -> bool:
+        """Tell whether the object is the controller of an object."""
+        owners = manifest["metadata"].get("ownerReferences", [])
+        return any(o.get("controller") and o["uid"] == self.uid for o in owners)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed(Subject):
     """A model and what the cluster holds of it.
 
     ``children`` holds every object that carries the model's labels or one of its children's
@@ -73,8 +110,6 @@ class Observed:
     """
 
     kind: ServingKind
-    resource: Manifest
-    children: Mapping[Ref, Manifest] = field(default_factory=dict)
     pods: tuple[Manifest, ...] = ()
     progress: Manifest | None = None
     logs: Mapping[str, str] = field(default_factory=dict)
@@ -82,34 +117,9 @@ class Observed:
     decision: Decision | None = None
     note: str = ""
 
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return str(self.resource["metadata"]["name"])
-
-    @property
-    def namespace(self) -> str:
-        """The model's namespace."""
-        return str(self.resource["metadata"]["namespace"])
-
-    @property
-    def uid(self) -> str:
-        """The model's uid; empty for one that no cluster has seen."""
-        return str(self.resource["metadata"].get("uid", ""))
-
-    @property
-    def generation(self) -> int:
-        """The generation of the model's spec."""
-        return int(self.resource["metadata"].get("generation", 1))
-
     def child(self, child_type: ChildType) -> Manifest | None:
         """Return the live child of that type, if there is one."""
         return self.children.get(child_type.ref(self.namespace, self.name))
-
-    def owns(self, manifest: Manifest) -> bool:
-        """Tell whether the model is the controller of an object."""
-        owners = manifest["metadata"].get("ownerReferences", [])
-        return any(o.get("controller") and o["uid"] == self.uid for o in owners)
 
 
 def labels(kind: ServingKind, name: str) -> dict[str, str]:

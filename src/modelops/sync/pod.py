@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from modelops.api.base import GROUP
@@ -32,11 +32,22 @@ EXIT_SECONDS: Final = 15
 FETCHER: Final = "weights"
 """The init container that fetches the weights."""
 
-_RESTRICTED: Final = {
+RESTRICTED: Final = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
     "readOnlyRootFilesystem": True,
 }
+"""The security context of every container of ours."""
+
+POD_SECURITY: Final = {
+    "runAsNonRoot": True,
+    "runAsUser": USER,
+    "runAsGroup": USER,
+    "fsGroup": USER,
+    "fsGroupChangePolicy": "OnRootMismatch",
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""And of every pod."""
 
 
 def pod_template(observed: Observed, plan: Plan, labels: Mapping[str, str]) -> dict[str, Any]:
@@ -96,14 +107,7 @@ def _pod(observed: Observed, plan: Plan, fetch_image: str) -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _grace_seconds(plan),
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": POD_SECURITY,
         "initContainers": [_fetch(observed, plan, fetch_image)],
         "containers": [_engine(plan)],
         "volumes": _volumes(observed, plan),
@@ -116,20 +120,31 @@ def _grace_seconds(plan: Plan) -> int:
 
 
 def _fetch(observed: Observed, plan: Plan, image: str) -> dict[str, Any]:
+    stored = _stored(plan, read_only=not plan.cached)
     secret = plan.spec.model.secret_ref
-    credentials = {"envFrom": [{"secretRef": {"name": secret.name}}]} if secret else {}
+    return fetcher(image, _fetch_args(observed, plan), secret.name if secret else None, stored)
+
+
+def fetcher(
+    image: str, args: Sequence[str], secret: str | None, *stored: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the init container that fetches or finds weights and links them below /weights.
+
+    ``secret`` has the credentials, ``stored`` are the mounts that hold the weights.
+    """
+    credentials = {"envFrom": [{"secretRef": {"name": secret}}]} if secret else {}
     return {
         "name": FETCHER,
         "image": image,
         "command": ["modelops-fetch"],
-        "args": _fetch_args(observed, plan),
+        "args": list(args),
         "env": [{"name": "HOME", "value": "/tmp"}],
         **credentials,
         "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}},
-        "securityContext": _RESTRICTED,
+        "securityContext": RESTRICTED,
         "volumeMounts": [
             {"name": "weights", "mountPath": "/weights"},
-            _stored(plan, read_only=not plan.cached),
+            *stored,
             {"name": "tmp", "mountPath": "/tmp"},
         ],
     }
@@ -170,7 +185,7 @@ def _engine(plan: Plan) -> dict[str, Any]:
         "env": [{"name": name, "value": value} for name, value in env.items()],
         "ports": [{"name": "http", "containerPort": plan.runtime.port, "protocol": "TCP"}],
         "resources": _resources(plan),
-        "securityContext": _RESTRICTED,
+        "securityContext": RESTRICTED,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
         **_probes(plan),

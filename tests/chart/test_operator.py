@@ -27,6 +27,7 @@ VALUES = {
     "images.modelops": "r.example/modelops:1",
     "images.vllm": "",
     "images.vllm-cpu": "r.example/cpu:2",
+    "images.llm-compressor": "",
     "operator.leaseSeconds": "20",
     "operator.logFormat": "text",
     "operator.logLevel": "debug",
@@ -107,7 +108,7 @@ def test_the_defaults_are_settings(helm: Helm, monkeypatch: pytest.MonkeyPatch) 
     settings = read(environment(helm), monkeypatch)
     assert settings["namespaces"] == ()
     assert settings["storage_class"] is None
-    assert {"modelops", "vllm", "vllm-cpu"} == set(settings["images"])
+    assert {"modelops", "vllm", "vllm-cpu", "llm-compressor"} == set(settings["images"])
 
 
 def test_no_default_accelerator_means_cpu(helm: Helm, monkeypatch: pytest.MonkeyPatch) -> None:

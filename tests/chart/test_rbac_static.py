@@ -14,6 +14,7 @@ import pytest
 
 from chart.helm import NAMESPACE, ROOT, Helm, one
 from modelops.api.base import GROUP
+from modelops.api.builds import BUILDS
 from modelops.api.kinds import KINDS
 from modelops.api.policies import POLICIES
 from modelops.cluster import PLURALS, Cluster
@@ -38,6 +39,10 @@ POLICY: Final = frozenset((GROUP, kind.plural) for kind in POLICIES.values())
 POLICY_STATUS: Final = frozenset((GROUP, f"{kind.plural}/status") for kind in POLICIES.values())
 FINALIZERS: Final = frozenset((GROUP, f"{kind.plural}/finalizers") for kind in KINDS.values())
 CHILD: Final = frozenset(builtin(child.api_version, child.kind) for child in CHILD_TYPES)
+BUILD: Final = frozenset((GROUP, kind.plural) for kind in BUILDS.values())
+BUILD_STATUS: Final = frozenset((GROUP, f"{kind.plural}/status") for kind in BUILDS.values())
+JOB: Final = frozenset({builtin("batch/v1", "Job")})
+CLAIM: Final = frozenset({("", "persistentvolumeclaims")})
 POD: Final = frozenset({("", "pods")})
 LOG: Final = frozenset({("", "pods/log")})
 EVENT: Final = frozenset({builtin("events.k8s.io/v1", "Event")})
@@ -61,15 +66,19 @@ CALLS: Final[Mapping[tuple[str, str], frozenset[Resource]]] = {
     ("observe", "get"): KIND | CHILD,
     ("observe", "list"): CHILD | POD,
     ("observe", "tail"): LOG,
+    ("observe_build", "get"): BUILD | CLAIM,
+    ("observe_build", "list"): BUILD | JOB | POD,
+    ("observe_build", "tail"): LOG,
     ("loop", "apply"): CHILD,
-    ("loop", "apply_status"): STATUS,
-    ("loop", "create"): EVENT,
-    ("loop", "delete"): CHILD,
+    ("loop", "apply_status"): STATUS | BUILD_STATUS,
+    ("loop", "create"): EVENT | JOB | CLAIM,
+    ("loop", "replace"): JOB,
+    ("loop", "delete"): CHILD | JOB,
     ("loop", "scale"): SCALE,
     ("autoscaler", "scale"): SCALE,
     ("room", "scale"): SCALE,
     ("autoscaler", "get"): frozenset(),  # only an optional kind, which has a test of its own
-    ("ticker", "list"): KIND,
+    ("ticker", "list"): KIND | BUILD,
     ("policies", "apply_status"): POLICY_STATUS,
     ("lookout", "list"): frozenset(),  # only the optional kinds, which have a test of their own
 }
@@ -106,7 +115,7 @@ def granted(role: Mapping[str, Any]) -> set[Permission]:
 
 WATCHED: Final = (
     called(CALLS)
-    | permissions(KIND | CHILD, KOPF)
+    | permissions(KIND | CHILD | BUILD | JOB, KOPF)
     | permissions(POLICY | KIND, {"list", "watch"})  # what its reflectors follow
     | permissions(FINALIZERS, {"update"})  # to be an owner that blocks its own deletion
 )

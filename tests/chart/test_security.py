@@ -8,9 +8,12 @@ import pytest
 import yaml
 
 from chart.helm import ROOT, Helm, of_kind, one
+from modelops.api.builds import BUILDS
 from modelops.api.kinds import KINDS
+from modelops.sync.builds.desired import sync_build
+from modelops.sync.builds.observed import ObservedBuild
 from modelops.sync.catalogue import Catalogue, Platform
-from modelops.sync.desired import Apply, sync
+from modelops.sync.desired import Apply, Create, sync
 from modelops.sync.observed import DEPLOYMENT, Observed
 from podsecurity import violations
 
@@ -128,10 +131,10 @@ def test_a_pod_that_is_evicted_has_a_stand_in(helm: Helm) -> None:
 
 
 def examples() -> list[Any]:
-    """Return the models of manifests/examples."""
+    """Return the models of manifests/examples that have pods at once."""
     files = sorted((ROOT / "manifests" / "examples").glob("*.yaml"))
     found = [d for f in files for d in yaml.safe_load_all(f.read_text(encoding="utf-8"))]
-    return [document for document in found if document["kind"] in KINDS]
+    return [d for d in found if d["kind"] in KINDS and "quantization" not in d["spec"]]
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda document: document["metadata"]["name"])
@@ -144,3 +147,15 @@ def test_every_models_pod_is_restricted(example: dict[str, Any]) -> None:
     applied = [w.manifest for w in writes if isinstance(w, Apply) and w.manager == "modelops"]
     (deployment,) = [m for m in applied if m["kind"] == DEPLOYMENT.kind]
     assert violations(deployment["spec"]["template"]) == []
+
+
+def test_the_pods_of_builds_are_restricted() -> None:
+    """So are those of the example of a build."""
+    text = (ROOT / "manifests" / "examples" / "modelbuild.yaml").read_text(encoding="utf-8")
+    example = yaml.safe_load(text)
+    born = {"namespace": "default", "uid": "1", "generation": 1, **example["metadata"]}
+    observed = ObservedBuild(BUILDS[example["kind"]], {**example, "metadata": born})
+    platform = Platform(images={name: f"{name}:1" for name in ("modelops", "llm-compressor")})
+    writes = sync_build(observed, platform, datetime.now(UTC)).writes
+    (job,) = (w.manifest for w in writes if isinstance(w, Create) and w.manifest["kind"] == "Job")
+    assert violations(job["spec"]["template"]) == []

@@ -7,8 +7,7 @@ import kopf
 import pytest
 
 from controller.conftest import CATALOGUE, REF
-from modelops.controller.watch import Patience, owner, preferences, watcher
-from modelops.sync.observed import CHILD_TYPES
+from modelops.controller.watch import WATCHED, Patience, owners, preferences, watcher
 
 OWNER = {"apiVersion": REF.api_version, "kind": REF.kind, "name": REF.name, "controller": True}
 
@@ -22,9 +21,9 @@ def test_kinds_and_children_are_watched_and_nothing_else() -> None:
     registry = watcher(CATALOGUE, lambda _: None, _nothing, _nothing)
     watched = {h.selector.any_name for h in registry._watching.get_all_handlers()}  # noqa: SLF001
     children = {"deployments", "services", "persistentvolumeclaims", "poddisruptionbudgets"}
-    children |= {"networkpolicies"}
-    assert watched == {kind.plural for kind in CATALOGUE.kinds.values()} | children
-    assert len(children) == len(CHILD_TYPES)
+    children |= {"networkpolicies", "jobs"}
+    assert watched == {kind.plural for kind in CATALOGUE.looked_at.values()} | children
+    assert len(children) == len(WATCHED)
 
 
 def test_kopf_writes_nothing_to_objects() -> None:
@@ -55,10 +54,21 @@ def test_kopf_reads_nothing_from_objects() -> None:
 def test_a_child_leads_to_its_owner(change: dict[str, Any], found: bool) -> None:  # noqa: FBT001
     """Only the controlling owner of one of our kinds is looked at."""
     metadata = {"namespace": REF.namespace, "ownerReferences": [{**OWNER, **change}]}
-    assert owner({"metadata": metadata}, CATALOGUE) == (REF if found else None)
+    assert list(owners({"metadata": metadata}, CATALOGUE)) == ([REF] if found else [])
 
 
 def test_patience_never_ends() -> None:
     """The pauses between requests grow to five seconds and go on for ever."""
     assert list(islice(Patience(), 1000))[-1] == 5
     assert list(islice(Patience(), 3)) == [0.5, 1, 2]
+
+
+def test_a_job_leads_to_all_that_share_it() -> None:
+    """Builds own their Job together: none controls it, and each is looked at."""
+    shared = [{**OWNER, "kind": "ModelBuild", "name": name} for name in ("one", "two")]
+    metadata = {
+        "namespace": "team",
+        "ownerReferences": [{**o, "controller": False} for o in shared],
+    }
+    found = owners({"metadata": metadata}, CATALOGUE)
+    assert [(ref.kind, ref.name) for ref in found] == [("ModelBuild", "one"), ("ModelBuild", "two")]

@@ -8,11 +8,14 @@ import pytest
 import yaml
 
 import golden_file
+from modelops.api.builds import BUILDS
 from modelops.api.kinds import KINDS
 from modelops.api.policies import POLICIES
 from modelops.api.policies.modelroute import KIND as MODEL_ROUTE
+from modelops.sync.builds.desired import sync_build
+from modelops.sync.builds.observed import ObservedBuild
 from modelops.sync.catalogue import Catalogue, Platform
-from modelops.sync.desired import Apply, Desired, sync
+from modelops.sync.desired import Apply, Create, Desired, sync
 from modelops.sync.observed import Observed
 from modelops.sync.policy import policy_status
 from modelops.sync.scene import Scene, of_model, of_route
@@ -24,17 +27,25 @@ CATALOGUE = Catalogue(
     platform=Platform(
         images={
             name: f"registry.example.com/{name}@sha256:{digit * 64}"
-            for name, digit in (("modelops", "a"), ("vllm", "b"), ("vllm-cpu", "c"))
+            for name, digit in (
+                ("modelops", "a"),
+                ("vllm", "b"),
+                ("vllm-cpu", "c"),
+                ("llm-compressor", "d"),
+            )
         }
     )
 )
 
 
-def observed(document: dict) -> Observed:
-    """Return what an operator sees of a document that was just applied."""
+def passed(document: dict) -> Desired:
+    """Return what an operator concludes of a document that was just applied."""
     born = {"namespace": "default", "uid": "11111111-2222-3333-4444-555555555555", "generation": 1}
     resource = document | {"metadata": document["metadata"] | born}
-    return Observed(KINDS[document["kind"]], resource)
+    if document["kind"] in BUILDS:
+        build = ObservedBuild(BUILDS[document["kind"]], resource, peers=(resource,))
+        return sync_build(build, CATALOGUE.platform, NOW)
+    return sync(Observed(KINDS[document["kind"]], resource), CATALOGUE, NOW)
 
 
 class Plain(yaml.SafeDumper):
@@ -53,7 +64,11 @@ def text(value: object) -> str:
 def written(desired: Desired) -> str:
     """Return what a pass writes, as YAML that people read in a review."""
     applies = (w for w in desired.writes if isinstance(w, Apply))
-    texts = (f"# applied by {a.manager}\n{text(a.manifest)}" for a in applies)
+    creates = (w for w in desired.writes if isinstance(w, Create))
+    texts = (
+        *(f"# applied by {a.manager}\n{text(a.manifest)}" for a in applies),
+        *(f"# made if it is not there\n{text(m.manifest)}" for m in creates),
+    )
     return "---\n".join((*texts, f"# reported\n{text({'status': desired.status})}"))
 
 
@@ -73,7 +88,8 @@ def test_an_example_becomes_exactly_what_was_reviewed(
 ) -> None:
     """An example on an empty cluster is rendered as its golden file says, byte for byte."""
     documents = list(yaml.safe_load_all(example.read_text(encoding="utf-8")))
-    models = [written(sync(observed(d), CATALOGUE, NOW)) for d in documents if d["kind"] in KINDS]
+    own = {*KINDS, *BUILDS}
+    models = [written(passed(d)) for d in documents if d["kind"] in own]
     now = "---\n".join((*models, *told(documents)))
     golden_file.check(GOLDEN / example.name, now, request)
 

@@ -1,5 +1,6 @@
 """Plays what does not run here: the Deployment controller, the scheduler and the kubelet."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -85,3 +86,80 @@ def _container(name: str, state: dict[str, Any]) -> Manifest:
 
 def _pod_status(api: Api, namespace: str, pod_name: str, **status: Any) -> None:
     api.merge("Pod", namespace, pod_name, {"status": status}, "status")
+
+
+def build_pod(api: Api, namespace: str, job: Manifest) -> str:
+    """Create the pod that a build's Job asks for, at work; return the pod's name."""
+    meta, template = job["metadata"], job["spec"]["template"]
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": meta["name"], "uid": meta["uid"]}
+    name = f"{meta['name']}-x"
+    made = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            **template["metadata"],
+            "namespace": namespace,
+            "name": name,
+            "ownerReferences": [{**owner, "controller": True}],
+        },
+        "spec": template["spec"],
+    }
+    api.create(made)
+    running = {"running": {"startedAt": _now()}}
+    _pod_status(
+        api, namespace, name, phase="Running", containerStatuses=[_container("build", running)]
+    )
+    return name
+
+
+def built(api: Api, namespace: str, job: Manifest, kl: str = "0.01") -> None:
+    """Have the builder in the Job's pod make its artifact, and the Job's controller see it."""
+    told = {"event": "done", "reason": "Built", "bytesBefore": 800, "bytesAfter": 200}
+    _ended(api, namespace, job, "Completed", {**told, "quality": {"kl": kl}})
+    over = {"completionTime": _now(), "succeeded": 1}
+    _job_status(api, namespace, job, ("SuccessCriteriaMet", "Complete"), **over)
+
+
+def not_built(api: Api, namespace: str, job: Manifest, why: str, **told: str) -> None:
+    """Have the builder in the Job's pod fail for good."""
+    _ended(api, namespace, job, why, told)
+    _job_status(api, namespace, job, ("FailureTarget", "Failed"), failed=1)
+
+
+def _ended(api: Api, namespace: str, job: Manifest, why: str, told: Manifest) -> None:
+    code = int(why != "Completed")
+    end = {"exitCode": code, "reason": why, "message": json.dumps(told) if told else ""}
+    ended = {"terminated": {**end, "startedAt": _now(), "finishedAt": _now()}}
+    fetched = {"exitCode": 0, "message": '{"event": "done", "digest": "abc", "revision": "r1"}'}
+    _pod_status(
+        api,
+        namespace,
+        f"{job['metadata']['name']}-x",
+        phase="Failed" if code else "Succeeded",
+        initContainerStatuses=[
+            _container("weights", {"terminated": {**fetched, "finishedAt": _now()}})
+        ],
+        containerStatuses=[_container("build", ended)],
+    )
+
+
+def _job_status(
+    api: Api, namespace: str, job: Manifest, conditions: tuple[str, ...], **more: Any
+) -> None:
+    now = _now()
+    listed = [
+        {
+            "type": kind,
+            "status": "True",
+            "reason": "Played",
+            "message": "",
+            "lastTransitionTime": now,
+        }
+        for kind in conditions
+    ]
+    status = {"startTime": now, "conditions": listed, "uncountedTerminatedPods": {}, **more}
+    api.merge("Job", namespace, job["metadata"]["name"], {"status": status}, "status")
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

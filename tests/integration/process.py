@@ -16,6 +16,7 @@ import httpx
 from plaintext import NO_TLS
 
 MAIN = Path(__file__).parents[2] / "operator" / "main.py"
+IMAGES = {name: f"{name}:test" for name in ("modelops", "vllm-cpu", "llm-compressor")}
 Found = TypeVar("Found")
 
 
@@ -46,7 +47,7 @@ class OperatorProcess:
         self.log = log
         self.health, self.metrics = free_port(), free_port()
         chosen = {
-            "IMAGES": '{"modelops": "modelops:test", "vllm-cpu": "vllm:test"}',
+            "IMAGES": json.dumps(IMAGES),
             "LEASE_NAMESPACE": namespace,
             "LEASE_SECONDS": "15",
             "BIND_ADDRESS": "127.0.0.1",

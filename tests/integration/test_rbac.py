@@ -16,6 +16,7 @@ from integration.api import Api
 from integration.conftest import condition, text_model
 from integration.process import OperatorProcess, eventually
 from integration.test_attachment import installing
+from integration.test_builds import model_build
 from integration.test_policy_schema import policy
 from integration.test_scaling import FREE, SCALER, TRIGGERS, crds
 from integration.verdict import reaches
@@ -167,6 +168,8 @@ def test_the_chart_allows_what_the_operator_does_and_nothing_else(
     for kind in ("PodDisruptionBudget", *COPIED):
         eventually(lambda kind=kind: going(api, kind, namespace), what=f"no old {kind}")
     scaled(api, namespace)
+    quantized(api, namespace)
+    built(api, namespace)
     judged(api, "ModelRoute", namespace, {"targets": [{"model": "chat"}]}, "Serving")
     judged(api, "Tenant", NAMESPACE, {}, "InForce")
     judged(api, "Tenant", namespace, {}, "WrongNamespace")
@@ -198,6 +201,35 @@ def scaled(api: Api, namespace: str) -> None:
     for kind, name in objects:
         gone = f"no {kind}"
         eventually(lambda kind=kind, name=name: not api.find(kind, namespace, name), what=gone)
+
+
+def quantized(api: Api, namespace: str) -> None:
+    """Ask for smaller weights, which a ModelBuild makes, and change one's mind."""
+    asked = {"spec": {"quantization": {"method": "GPTQ"}}}
+    api.merge("TextModel", namespace, "chat", asked)
+    eventually(lambda: api.find("ModelBuild", namespace, "chat-build"), what="a ModelBuild")
+    reaches(api, namespace, "Building")
+    api.merge("TextModel", namespace, "chat", {"spec": {"quantization": None}})
+    eventually(lambda: not api.find("ModelBuild", namespace, "chat-build"), what="no ModelBuild")
+
+
+def built(api: Api, namespace: str) -> None:
+    """Have two objects share a Job, which goes when neither asks for it any more."""
+    for name in ("one", "two"):
+        api.create(model_build(namespace, name))
+    job = eventually(lambda: shared(api, namespace), what="a Job with two owners")
+    for name in ("one", "two"):
+        api.merge("ModelBuild", namespace, name, {"spec": {"method": "RTN"}})
+    name = job["metadata"]["name"]
+    eventually(lambda: not api.find("Job", namespace, name), what="no Job of the old recipe")
+    for name in ("one", "two"):
+        api.delete("ModelBuild", namespace, name)
+
+
+def shared(api: Api, namespace: str) -> Manifest | None:
+    """Return the Job that two objects own, if there is one."""
+    jobs = api.all("Job", namespace)
+    return next((j for j in jobs if len(j["metadata"].get("ownerReferences", [])) == 2), None)
 
 
 def going(api: Api, kind: str, namespace: str) -> bool:

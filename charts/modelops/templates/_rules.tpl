@@ -26,6 +26,17 @@
   verbs: [patch]
 # What tells how models may be used: watched, and given a status.
 {{ include "modelops.rules.policies" (list "modelroutes" "tenants") }}
+# Builds: objects of their own, and children of models that are quantized.
+- apiGroups: [modelops.dev]
+  resources: [modelbuilds]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [modelops.dev]
+  resources: [modelbuilds/status]
+  verbs: [patch]
+# Their Jobs: made once, given further owners, and taken away when nobody asks for them any more.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, watch, create, update, delete]
 # Needed to own children with blockOwnerDeletion where the admission plugin
 # OwnerReferencesPermissionEnforcement is on, as it is on OpenShift.
 - apiGroups: [modelops.dev]

@@ -10,6 +10,7 @@ from rich.table import Table
 from modelops.api.group import EVERY_KIND
 from modelops.api.manifest import crd_yaml
 from modelops.api.reference import reference_markdown
+from modelops.builders.tools import BUILDERS
 from modelops.cli import key
 from modelops.cli.inspect import inspect_command
 from modelops.cli.offline import explain_command, plan_command, render_command
@@ -75,6 +76,17 @@ def runtimes_command() -> None:
     for name, runtime in sorted(RUNTIMES.items()):
         serves, devices = ", ".join(sorted(runtime.kinds)), ", ".join(sorted(runtime.images))
         table.add_row(name, serves, devices, runtime.description)
+    Console(soft_wrap=True).print(table)
+
+
+@app.command("builders")
+def builders_command() -> None:
+    """List the methods by which models are made smaller: who knows each, and how it stores them."""
+    table = Table("Method", "Builder", "Schemes", "Description", box=None, pad_edge=False)
+    for name, builder in sorted(BUILDERS.items()):
+        for method in builder.methods.values():
+            schemes = ", ".join(scheme.name for scheme in method.schemes)
+            table.add_row(method.name, name, schemes, method.description)
     Console(soft_wrap=True).print(table)
 
 

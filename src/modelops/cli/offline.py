@@ -25,6 +25,7 @@ IMAGES: Final = {
     "redis": "modelops/redis:0.1.0",
     "vllm-cpu": "modelops/vllm-cpu:0.1.0",
     "vllm": "vllm/vllm-openai:v0.33.0",
+    "llm-compressor": "modelops/llm-compressor:0.1.0",
 }
 """What the chart's default values say."""
 

@@ -11,9 +11,10 @@ from modelops.sync.facts import gather, revision_of
 from modelops.sync.observed import DEPLOYMENT, OPTIONAL_TYPES, Observed, Ref
 from modelops.sync.plan import Plan, Refusal, plan
 from modelops.sync.progress import Progress
+from modelops.sync.quantized import Hold
 from modelops.sync.render import render
 from modelops.sync.report import report, report_refusal
-from modelops.sync.verdict import judge
+from modelops.sync.verdict import held, judge
 
 LONGEST_PAUSE: Final = 10.0
 """Seconds between two looks at a model that is not as it should be: a cause is told in time."""
@@ -91,6 +92,8 @@ def sync(observed: Observed, catalogue: Catalogue, now: datetime) -> Desired:
     except Refusal as refusal:
         status = report_refusal(observed, refusal, now)
         return Desired((), status, refusal.reason, refusal.sentence, refusal.recheck_seconds)
+    if planned.hold:
+        return _held(observed, planned, planned.hold, now)
     return _desired(observed, planned, now)
 
 
@@ -104,6 +107,22 @@ def _desired(observed: Observed, planned: Plan, now: datetime) -> Desired:
             *_applies(observed, planned, manifests),
             *(_deletes(observed, manifests) if verdict.ready else ()),
         ),
+        status=status,
+        reason=verdict.reason,
+        sentence=verdict.sentence,
+        recheck_seconds=pause(verdict.recheck_seconds, status, now),
+    )
+
+
+def _held(observed: Observed, planned: Plan, hold: Hold, now: datetime) -> Desired:
+    """Return what follows while the new version cannot be deployed: what serves is only scaled."""
+    live = observed.child(DEPLOYMENT)
+    facts = gather(observed, planned, (revision_of(live) or "") if live else "", now)
+    verdict = held(hold, facts)
+    status = report(observed, planned, facts, verdict, now)
+    scale = (Apply(_scale(observed, planned.replicas), SCALER),) if live else ()
+    return Desired(
+        writes=(*map(Apply, render(observed, planned)), *scale, *_asks(observed, planned)),
         status=status,
         reason=verdict.reason,
         sentence=verdict.sentence,

@@ -19,6 +19,7 @@ from modelops.sync.keda import keda_children
 from modelops.sync.merge import depth
 from modelops.sync.observed import (
     BUDGET,
+    BUILD,
     CLAIM,
     DEPLOYMENT,
     NETWORK,
@@ -27,6 +28,7 @@ from modelops.sync.observed import (
     Manifest,
     Observed,
 )
+from modelops.sync.quantized import Hold, artifact, build_spec, served_from
 from modelops.sync.refusal import Refusal, invalid
 from modelops.sync.scale import Scale, scale
 
@@ -49,7 +51,10 @@ class Accelerators:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that is decided before anything is rendered."""
+    """All that is decided before anything is rendered.
+
+    ``spec`` is that of the version to deploy: of a quantized model it names the artifact.
+    """
 
     spec: ServingSpec
     runtime: Runtime
@@ -66,6 +71,10 @@ class Plan:
     scale: Scale
     extra: tuple[ChildType, ...] = ()
     """The children of kinds that a cluster may lack."""
+    build: Mapping[str, Any] | None = None
+    """The spec of the ModelBuild that makes what is served."""
+    hold: Hold | None = None
+    """Why that cannot be deployed yet; None when nothing stands in the way."""
 
     @property
     def replicas(self) -> int:
@@ -79,7 +88,9 @@ class Plan:
         budget = (BUDGET,) if self.spec.scaling.maximum > 1 else ()
         # Before the pods that it guards.
         network = (NETWORK,) if self.platform.callers else ()
-        return (*claim, SERVICE, *network, DEPLOYMENT, *budget, *self.extra)
+        build = (BUILD,) if self.build else ()
+        deployment = () if self.hold else (DEPLOYMENT,)
+        return (*claim, *build, SERVICE, *network, *deployment, *budget, *self.extra)
 
     @property
     def cached(self) -> bool:
@@ -105,6 +116,10 @@ def plan(observed: Observed, catalogue: Catalogue, now: datetime) -> Plan:
 def _planned(
     observed: Observed, platform: Platform, spec: ServingSpec, runtime: Runtime, floor: int
 ) -> Plan:
+    build = build_spec(spec, observed.kind)
+    made = artifact(observed, build) if build else None
+    hold = made if isinstance(made, Hold) else None
+    spec = served_from(spec, made) if isinstance(made, str) else spec
     source = _source(spec)
     accelerator = accelerators(spec, platform)
     device: Device = "gpu" if accelerator else "cpu"
@@ -118,7 +133,9 @@ def _planned(
         fetch_image=_named_image("modelops", platform),
         device=device,
         accelerator=accelerator,
-        claim=_claim(observed, spec, source, platform),
+        claim=_claim(observed, spec, source, platform)
+        if build is None
+        else _kept(observed, spec, platform),
         command=runtime.command(
             Workload(
                 spec=spec,
@@ -135,6 +152,8 @@ def _planned(
             *attached(observed, platform),
             *keda_children(spec.scaling, observed, platform.scaler),
         ),
+        build=build,
+        hold=hold,
     )
 
 
@@ -265,6 +284,14 @@ def _claim(
         return None
     found = observed.child(CLAIM)
     return claim_spec(cache, platform, found if found and observed.owns(found) else None)
+
+
+def _kept(observed: Observed, spec: ServingSpec, platform: Platform) -> Manifest | None:
+    """Return the claim that a model had before it was quantized: going back fetches nothing."""
+    found = observed.child(CLAIM)
+    if found is None or not observed.owns(found) or spec.cache.medium != "PersistentVolumeClaim":
+        return None
+    return claim_spec(spec.cache, platform, found)
 
 
 def _image(runtime: Runtime, device: Device, platform: Platform) -> str:

@@ -10,6 +10,7 @@ from modelops.sync.catalogue import GatewayApi
 from modelops.sync.keda import annotations, scaled_object, trigger_secret
 from modelops.sync.observed import (
     BUDGET,
+    BUILD,
     CLAIM,
     DEPLOYMENT,
     NETWORK,
@@ -81,6 +82,10 @@ def _claim(_: Observed, plan: Plan) -> dict[str, Any]:
     return dict(plan.claim or {})
 
 
+def _build(_: Observed, plan: Plan) -> dict[str, Any]:
+    return dict(plan.build or {})
+
+
 def _service(observed: Observed, _: Plan) -> dict[str, Any]:
     port = {"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}
     return {"selector": labels(observed.kind, observed.name), "ports": [port]}
@@ -135,6 +140,7 @@ def _scaled_object(observed: Observed, plan: Plan) -> dict[str, Any]:
 
 _SPECS: Final[Mapping[ChildType, Callable[[Observed, Plan], dict[str, Any]]]] = {
     CLAIM: _claim,
+    BUILD: _build,
     SERVICE: _service,
     NETWORK: _network,
     DEPLOYMENT: _deployment,

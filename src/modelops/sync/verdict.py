@@ -7,6 +7,7 @@ from typing import Final
 from modelops.api.conditions import one_line
 from modelops.sync.facts import Facts
 from modelops.sync.progress import Progress
+from modelops.sync.quantized import Hold
 from modelops.sync.scale import Limit
 
 _ASLEEP: Final = (
@@ -41,6 +42,16 @@ def judge(facts: Facts, progress: Progress | None) -> Verdict:
     if not facts.deployed:
         return _waiting("Deploying", "applying the model's objects", facts)
     return _failing(facts) or _starting(facts, progress)
+
+
+def held(hold: Hold, facts: Facts) -> Verdict:
+    """Return the verdict on a model whose new version cannot be deployed yet.
+
+    The facts are those of the version that serves meanwhile, if there is one.
+    """
+    goes_on = "; what served before goes on serving" if facts.deployed else ""
+    told = one_line(f"{_count(facts)}; {hold.sentence}{goes_on}")
+    return Verdict(False, hold.reason, told, hold.stalled, recheck_seconds=5)  # noqa: FBT003
 
 
 def _idle(facts: Facts) -> Verdict:

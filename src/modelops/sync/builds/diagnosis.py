@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from modelops.sync.builds.job import BUILDER
@@ -33,16 +34,20 @@ def diagnose_build(job: Manifest | None, pods: tuple[Manifest, ...]) -> Cause | 
             f"the build took longer than it may ({short(end.get('message'))})",
             "raise spec.deadlineSeconds, or give the build more of what it needs",
         )
-    youngest = sorted(pods, key=_born, reverse=True)
-    causes = (_of_pod(Replica(pod)) for pod in youngest)
-    found = next((cause for cause in causes if cause), None)
-    if found or not end:
-        return found
-    return Cause(
+    youngest = max(pods, key=_born, default=None)
+    found = _of_pod(Replica(youngest)) if youngest else None
+    if not end:
+        return _again(found) if found and Replica(youngest or {}).ended else found
+    return found or Cause(
         "BuildFailed",
         f"the build failed ({short(end.get('message'))})",
         "see its Job with `kubectl describe job`; delete the Job to try again",
     )
+
+
+def _again(cause: Cause) -> Cause:
+    """Return the cause of an attempt that failed and that another will follow."""
+    return replace(cause, action=f"{cause.action}; it is tried again by itself", passing=True)
 
 
 def _born(pod: Manifest) -> str:

@@ -7,6 +7,9 @@ from typing import Any, Final
 
 from modelops.api.building import Gate
 
+_DIGITS: Final = 30
+"""Before or behind the point: what has more is no measure of anything."""
+
 MEASURES: Final = ("kl", "perplexityBefore", "perplexityAfter", "agreement")
 _CALLED: Final = {
     "kl": "KL",
@@ -35,12 +38,12 @@ def judge_gate(gate: Gate, quality: Mapping[str, Any]) -> Judgement:
 
 
 def decimal(value: object) -> Decimal | None:
-    """Return a number as another program wrote it; None if it is none, or not finite."""
+    """Return a number as another program wrote it; None if it is none, or none that counts."""
     try:
         number = Decimal(str(value))
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    return number if number.is_finite() and abs(number.adjusted()) < _DIGITS else None
 
 
 def measured(quality: object) -> dict[str, str]:
@@ -62,6 +65,4 @@ def _lost(metric: str, quality: Mapping[str, Any]) -> Decimal | None:
 
 def _shown(value: Decimal) -> str:
     """Return a number with six digits that count, never as a power of ten."""
-    if abs(value) >= 10**12:
-        return f"{10**12}"
     return format(Decimal(f"{value:.6g}"), "f")

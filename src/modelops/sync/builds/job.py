@@ -22,7 +22,7 @@ TEMPLATE: Final = f"{GROUP}/template"
 RECIPE: Final = f"{GROUP}/recipe"
 """On its pods: the recipe, which the container reads as a file."""
 
-REFUSED_CODE: Final = 64
+REFUSED_CODE: Final = 2
 """The builder ends with it when another attempt would end the same way."""
 
 _WEIGHTS: Final = "/weights/model"

@@ -58,7 +58,7 @@ def _job(plan: BuildPlan, found: Course) -> dict[str, Any]:
 
 def _built(found: Course, verdict: Verdict) -> c.Condition:
     if found.result is not None:
-        return c.Condition(c.BUILT, "True", "Complete", "the artifact is complete")
+        return c.Condition(c.BUILT, "True", "Built", "the artifact is complete")
     return c.Condition(c.BUILT, "False", verdict.reason, verdict.sentence)
 
 

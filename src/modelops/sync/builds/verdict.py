@@ -61,7 +61,7 @@ def judge_build(plan: BuildPlan, found: Course) -> Verdict:
     if found.result is not None:
         return _built(plan, found.result)
     if found.job is None or found.lost:
-        return _waiting("Starting", "the build's Job is being made")
+        return _waiting("Deploying", "the build's Job is being made")
     if found.cause:
         return _held_up(found.cause, over=found.over)
     if found.progress:
@@ -77,8 +77,9 @@ def gate_condition(plan: BuildPlan, result: Result | None) -> c.Condition:
     if result is None:
         return c.Condition(c.GATE_PASSED, "Unknown", "NotMeasured", "nothing is measured yet")
     judged = judge_gate(gate, result.get("quality", {}))
-    reason = "WithinLimit" if judged.holds else "GateFailed"
-    return c.Condition(c.GATE_PASSED, c.truth(judged.holds), reason, judged.sentence)
+    if judged.holds:
+        return c.Condition(c.GATE_PASSED, "True", "GateHolds", judged.sentence)
+    return c.Condition(c.GATE_PASSED, "False", "GateFailed", judged.sentence)
 
 
 def _built(plan: BuildPlan, result: Result) -> Verdict:
@@ -108,12 +109,8 @@ def _what(plan: BuildPlan) -> str:
 
 
 def _held_up(cause: Cause, *, over: bool) -> Verdict:
-    """Return the verdict on a build with a cause: another attempt may yet be made."""
-    again = "" if over or cause.passing else "; it is tried again"
-    stalled = over or not (cause.passing or again)
-    sentence = f"{cause.sentence}{again}"
-    pause = None if over else 5
-    return Verdict(False, cause.reason, sentence, stalled, pause)  # noqa: FBT003
+    stalled, pause = over or not cause.passing, None if over else 5
+    return Verdict(False, cause.reason, cause.sentence, stalled, pause)  # noqa: FBT003
 
 
 def _waiting(reason: str, doing: str) -> Verdict:

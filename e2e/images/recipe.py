@@ -108,6 +108,7 @@ RECIPES = {
             ),
             base="torch-base",
             facts=(UV_VERSION,),
+            layered=True,
         ),
         Recipe(
             name="llm-compressor",

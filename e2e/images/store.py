@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +74,15 @@ class Store:
             run(*self._command("push", *options, reference(name), f"docker://{target}"))
             digest = registry_digest(target)
         return f"{repository}@{digest}"
+
+    @contextmanager
+    def mounted(self, name: str) -> Iterator[Path]:
+        """The root file system of the image `name`, for as long as it is used."""
+        container = run(*self._command("from", "--pull-never", reference(name))).strip()
+        try:
+            yield Path(run(*self._command("mount", container)).strip())
+        finally:
+            run(*self._command("rm", container))
 
     def _command(self, verb: str, *words: str) -> list[str]:
         cache = self.places.cache

@@ -32,7 +32,7 @@ PASSES = 2
 def make(order: Mapping[str, Any], say: Say) -> dict[str, Any]:
     """Quantize the source into the order's folder; returns what was used for it."""
     recipe = as_recipe(order["recipe"])
-    model = load(order["source"])
+    model = load(order["source"], _dtype(recipe.options))
     samples = _samples(order, recipe.options.calibration) if recipe.options.calibration else None
     modifiers = _modifiers(recipe.method, recipe.options)
     if samples:
@@ -48,11 +48,16 @@ def make(order: Mapping[str, Any], say: Say) -> dict[str, Any]:
     return {"tools": _versions(), "device": _device(), "devices": torch.cuda.device_count()}
 
 
-def load(folder: str) -> PreTrainedModel:
-    """Load a model of safetensors files, on the GPU if there is one layer of it at a time."""
+def load(folder: str, dtype: str | torch.dtype = "auto") -> PreTrainedModel:
+    """Load a model of safetensors files into main memory."""
     return AutoModelForCausalLM.from_pretrained(
-        folder, dtype="auto", local_files_only=True, use_safetensors=True
+        folder, dtype=dtype, local_files_only=True, use_safetensors=True
     )
+
+
+def _dtype(options: Options) -> str | torch.dtype:
+    """The type of what is not quantized: whoever reads 4-bit floats computes in bfloat16."""
+    return torch.bfloat16 if "FP4" in options.scheme else "auto"
 
 
 def _modifiers(method: str, options: Options) -> list[Modifier]:

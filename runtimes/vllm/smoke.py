@@ -40,7 +40,9 @@ ENVIRONMENT = (
 )
 
 
-def bundle(rootfs: Path, weights: Path, command: tuple[str, ...]) -> dict[str, object]:
+def bundle(
+    rootfs: Path, weights: Path, command: tuple[str, ...], environment: tuple[str, ...]
+) -> dict[str, object]:
     """The OCI runtime configuration of one container."""
 
     def mount(target: str, kind: str, *options: str) -> dict[str, object]:
@@ -52,7 +54,7 @@ def bundle(rootfs: Path, weights: Path, command: tuple[str, ...]) -> dict[str, o
         "process": {
             "user": {"uid": 10001, "gid": 10001},
             "args": list(command),
-            "env": list(ENVIRONMENT),
+            "env": list(environment),
             "cwd": "/",
             "noNewPrivileges": True,
         },
@@ -82,11 +84,17 @@ class Container:
 
 
 @contextmanager
-def container(rootfs: Path, weights: Path, command: tuple[str, ...]) -> Iterator[Container]:
+def container(
+    rootfs: Path,
+    weights: Path,
+    command: tuple[str, ...],
+    environment: tuple[str, ...] = ENVIRONMENT,
+) -> Iterator[Container]:
     """A running container, which is killed at the end if it still runs."""
     name = f"smoke-{time.monotonic_ns()}"
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "config.json").write_text(json.dumps(bundle(rootfs, weights, command)))
+        configuration = bundle(rootfs, weights, command, environment)
+        Path(folder, "config.json").write_text(json.dumps(configuration))
         run = ["runc", "run", "--bundle", folder, name]
         started = Container(name, subprocess.Popen(run, stdout=sys.stderr))
         try:

@@ -8,12 +8,14 @@ from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.backoff import ConstantBackoff
 from redis.credentials import CredentialProvider
 from redis.exceptions import RedisError
 
 ANSWER_SECONDS: Final = 0.5
 """A Redis that has not answered within this time is away."""
+
+RETRY_SECONDS: Final = 0.1
 
 FORM: Final = "redis://HOST:6379/0, or rediss://USER:PASSWORD@HOST:6379/0 for TLS"
 
@@ -28,13 +30,16 @@ class Address:
     url: str
     folder: Path | None = None
 
-    def client(self, seconds: float = ANSWER_SECONDS) -> Redis:
-        """Return a client that gives up after so long and never tries twice: somebody waits."""
+    def client(self, seconds: float = ANSWER_SECONDS, retries: int = 0) -> Redis:
+        """Return a client that gives up after so long: somebody waits.
+
+        It asks again only where asking twice does no harm, as its user has to know.
+        """
         return Redis.from_url(
             self.url,
             socket_timeout=seconds,
             socket_connect_timeout=seconds,
-            retry=Retry(NoBackoff(), 0),
+            retry=Retry(ConstantBackoff(RETRY_SECONDS), retries),
             health_check_interval=0,
             **self._secrets(),
         )

@@ -42,6 +42,8 @@ class ServingKind(Kind):
     columns: tuple[Column, ...] = COLUMNS
     rules: tuple[Mapping[str, JsonValue], ...] = (_NAME_RULE,)
     scale: Mapping[str, str] = field(default_factory=lambda: SCALE)
+    jobs: bool = False
+    """Whether what its objects are asked for are jobs, which wait in a queue."""
 
     def parse(self, resource: Mapping[str, Any]) -> ServingSpec:
         """Return the spec of a resource; raises pydantic's ValidationError."""

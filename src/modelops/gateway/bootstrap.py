@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from modelops.gateway import tracing
+from modelops.gateway import joblead, tracing
 from modelops.gateway.contention import limiter
 from modelops.gateway.listener import MANAGER, listener
 from modelops.gateway.loopback import LOOPBACK, loopback
@@ -30,6 +30,7 @@ def bootstrap(front: Front) -> Json:
             "clusters": [
                 loopback("admin", front.admin_port, connect_timeout="1s"),
                 limiter(front),
+                joblead.cluster(front),
                 *_collector(front),
             ],
         },

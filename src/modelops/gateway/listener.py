@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from modelops.gateway import access, answers
+from modelops.gateway import access, answers, joblead
 from modelops.gateway.access import CLAIMS, KEY_ID, MARK, TENANT
 from modelops.gateway.contention import asker
 from modelops.gateway.foreign import foreign
@@ -115,7 +115,7 @@ def _hygiene() -> Json:
 def _foreign_marks() -> Json:
     """Return what takes marks away that a caller sent: they are for filters and routes to set."""
     kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    ours = (MARK, CHAINED)
+    ours = (MARK, CHAINED, *joblead.MARKS)
     return extension("marks", kind, mutations=[{"remove": mark} for mark in ours])
 
 

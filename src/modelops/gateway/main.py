@@ -27,6 +27,8 @@ from modelops.gateway.demand.local import Local
 from modelops.gateway.demand.peers import Peers
 from modelops.gateway.demand.siblings import Siblings
 from modelops.gateway.genai import GenAi
+from modelops.gateway.jobapi.figures import Figures as JobFigures
+from modelops.gateway.jobapi.office import Office
 from modelops.gateway.limiter.service import Limiter
 from modelops.gateway.limiter.shared import Shared
 from modelops.gateway.lives import lives
@@ -66,8 +68,10 @@ async def run(settings: Settings) -> None:
     demand = Demand(local, peers, settings.bind_address)
     activator.listeners.append(demand.hurry)
     metrics.registry.register(Figures(demand.book))
+    office = Office.of(settings, JobFigures())
+    metrics.registry.register(office.figures)
     control = Control(
-        view, settings.front, metrics, news, (limiter.follow, demand.follow),
+        view, settings.front, metrics, news, (limiter.follow, demand.follow, office.follow),
         lambda: limiter.contended, lambda: trust.keys,
     )  # fmt: skip
     meter = Meter(admin, (metrics.count_usage, semantic.add, limiter.spend))
@@ -77,6 +81,7 @@ async def run(settings: Settings) -> None:
         limiter.run(settings.limiter_port),
         activator.run(settings.activator_port),
         siblings.run(),
+        office.run(),
         demand.run(settings.scaler_port, settings.demand_port, siblings.changed),
         *_exports(settings, metrics),
     )

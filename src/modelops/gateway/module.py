@@ -24,6 +24,7 @@ JSON_PATHS: Final = (
     "/v1/embeddings",
     "/v1/rerank",
     "/v1/score",
+    "/v1/images/generations",
 )
 _USAGE_PATHS: Final = ("/v1/chat/completions", "/v1/completions")
 """Those of which a stream tells its usage only if its request says so."""

@@ -8,8 +8,12 @@ from modelops.gateway.typed import Json
 MULTIPART: Final = "modelops.multipart"
 """The name of the filter that reads the form's `model`."""
 
-PREFIX: Final = "/v1/audio/"
-PATHS: Final = (f"{PREFIX}transcriptions", f"{PREFIX}translations")
+PATHS: Final = (
+    "/v1/audio/transcriptions",
+    "/v1/audio/translations",
+    "/v1/images/edits",
+    "/v1/images/variations",
+)
 CONTENT_TYPE: Final = r"(?i)multipart/form-data\s*;.*"
 
 

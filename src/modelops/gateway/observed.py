@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from modelops.api.base import GROUP
 from modelops.api.conditions import STALLED, find
+from modelops.api.kinds import KINDS
 from modelops.api.parts import SESSION_HEADER
 from modelops.gateway import capacity
 from modelops.gateway.demand import wish as wished
@@ -88,6 +89,7 @@ def model(manifest: Mapping[str, Any]) -> Model:
         policy=wished.policy(scaling, room),
         asked=scaling.get("replicas", (manifest.get("status") or {}).get("replicas")),
         kind=manifest["kind"],
+        jobs=KINDS[manifest["kind"]].jobs,
         scale=_scale(scaling),
         trouble=_trouble(manifest),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, get_args
 
-from modelops.gateway import answers, multipart
+from modelops.gateway import answers, jobdoc, multipart
 from modelops.gateway.answers import Refusal
 from modelops.gateway.snapshot import State
 from modelops.gateway.typed import Json
@@ -39,6 +39,10 @@ class Offer:
     summary: str
     body: str
     answers: tuple[str, ...] = ("application/json",)
+    jobs: bool = False
+    """Whether it is answered by a job, which may take longer than its caller waits."""
+    file: str = "file"
+    """The name of a form's file."""
 
 
 _PLAIN_NAMES: Final = {"propertyNames": {"pattern": r"^[A-Za-z0-9_.\[\]-]{1,64}$"}}
@@ -60,6 +64,9 @@ OFFERS: Final[Mapping[str, Offer]] = {
     "/v1/score": Offer("Compare texts", "`text_1` and `text_2`"),
     "/v1/audio/transcriptions": Offer("Write down speech", "`file`", _JSON_OR_TEXT),
     "/v1/audio/translations": Offer("Write down speech in English", "`file`", _JSON_OR_TEXT),
+    "/v1/images/generations": Offer("Make images", "`prompt`", jobs=True),
+    "/v1/images/edits": Offer("Change an image", "`image`, `prompt`", jobs=True, file="image"),
+    "/v1/images/variations": Offer("Vary an image", "`image`", jobs=True, file="image"),
 }
 
 
@@ -81,7 +88,8 @@ def document() -> Json:
         "servers": [{"url": "/"}],
         "security": [{"key": []}],
         "paths": {path: {"post": _passed_on(path, offer)} for path, offer in OFFERS.items()}
-        | listed,
+        | listed
+        | jobdoc.paths(_responses((_statuses(_REFUSALS) - {413, 415, 502, 504}) | {409})),
         "components": _components(),
     }
 
@@ -103,8 +111,9 @@ def _components() -> Json:
             }
         },
         "headers": _headers(),
-        "schemas": {"Model": _model(), "Models": _models(), "Error": _error()},
-        "responses": {f"Refused{status}": _refused(status) for status in _statuses(_REFUSALS)},
+        "schemas": {"Model": _model(), "Models": _models(), "Error": _error(), **jobdoc.schemas()},
+        "responses": {f"Refused{status}": _refused(status) for status in _statuses(_REFUSALS)}
+        | {f"Refused{status}": _job_refused(status) for status in (409, 500)},
     }
 
 
@@ -121,7 +130,8 @@ def _passed_on(path: str, offer: Offer) -> Json:
                 "headers": _refer("headers", "x-request-id", *RATES),
                 "content": {kind: {"schema": _loose(kind)} for kind in offer.answers},
             },
-            **_responses(_statuses(_REFUSALS) - {405}),
+            **({"202": jobdoc.accepted()} if offer.jobs else {}),
+            **_responses((_statuses(_REFUSALS) - {405}) | ({409, 500} if offer.jobs else set())),
         },
     }
 
@@ -132,9 +142,10 @@ def _named(offer: Offer, *, form: bool) -> Json:
     # A form's fields have no other types; a longer name cannot be one of a model's.
     fields: Json = {"model": model | {"maxLength": 255}}
     if form:
-        fields["file"] = {"type": "string", "contentMediaType": "application/octet-stream"}
+        fields[offer.file] = {"type": "string", "contentMediaType": "application/octet-stream"}
+    more = jobdoc.FIELDS if offer.jobs and not form else {}
     said = f"The engine reads {offer.body}, and all that OpenAI's API has here and it understands."
-    schema = {"type": "object", "required": list(fields), "properties": fields}
+    schema = {"type": "object", "required": list(fields), "properties": fields | more}
     return schema | {"description": said} | (_PLAIN_NAMES if form else {})
 
 
@@ -195,6 +206,15 @@ def _refused(status: int) -> Json:
     return {
         "description": f"{HTTPStatus(status).phrase}. The gateway's codes: {codes}.",
         "headers": _refer("headers", *sorted(named)),
+        "content": {"application/json": {"schema": _reference("schemas", "Error")}},
+    }
+
+
+def _job_refused(status: int) -> Json:
+    """Return the answers that only the job API gives."""
+    return {
+        "description": f"{HTTPStatus(status).phrase}: what stands in the way of a job.",
+        "headers": _refer("headers", "x-request-id"),
         "content": {"application/json": {"schema": _reference("schemas", "Error")}},
     }
 

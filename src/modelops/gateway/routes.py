@@ -8,7 +8,15 @@ from typing import Final, TypeGuard
 
 from orjson import Fragment
 
-from modelops.gateway import affinity, answers, contention, multipart, openapi, waking
+from modelops.gateway import (
+    affinity,
+    answers,
+    contention,
+    joblead,
+    multipart,
+    openapi,
+    waking,
+)
 from modelops.gateway.access import CLAIMS, MARK
 from modelops.gateway.answers import BODY, Refusal, direct
 from modelops.gateway.grants import covering
@@ -27,7 +35,12 @@ LISTING: Final = "modelops.models"
 """The filter that answers /v1/models."""
 
 PATHS: Final = (*JSON_PATHS, *multipart.PATHS)
-"""All that is passed on to engines: nothing else of theirs can be reached."""
+"""All that is passed on to engines or made jobs of: nothing else can be reached."""
+
+JOB_PATHS: Final = tuple(path for path in PATHS if path.startswith("/v1/images/"))
+"""Those whose requests are jobs."""
+
+TEXT_PATHS: Final = tuple(path for path in PATHS if path not in JOB_PATHS)
 
 
 def _one_of(paths: Sequence[str]) -> Json:
@@ -99,19 +112,28 @@ def _by_model(offers: Sequence[Offer], memo: Memo, who: Allowed = MappingProxyTy
     What all models have in common is said once, since Envoy reads all this with each change.
     """
     theirs = {o.served_name: who.get(o.served_name) for o in offers}
-    served = {o.served_name: memo.text(_of_offer, o, theirs[o.served_name]) for o in offers}
     listed = [memo.text(_entry, o, theirs[o.served_name]) for o in offers]
-    asked = _found(MODEL, served) | {"on_no_match": _list(_without_model())}
-    on_match = {"predicate": _asking(), "on_match": {"matcher": asked}}
+    matchers = []
+    for made, paths in ((False, TEXT_PATHS), (True, JOB_PATHS)):
+        serving = [o for o in offers if _makes(o) == made]
+        served = {o.served_name: memo.text(_of_offer, o, theirs[o.served_name]) for o in serving}
+        asked = _found(MODEL, served) | {"on_no_match": _list(_without_model())}
+        matchers.append({"predicate": _asking(paths), "on_match": {"matcher": asked}})
     return {
-        "matcher_list": {"matchers": [on_match]},
+        "matcher_list": {"matchers": matchers},
         "on_no_match": _list(_elsewhere(listed)),
     }
 
 
-def _asking() -> Json:
-    """Return the predicate of requests that are for a model: of a path that is passed on."""
-    paths = "|".join(map(re.escape, PATHS))
+def _makes(offer: Offer) -> bool:
+    """Tell whether what is asked of it are jobs: of a route, whether all its models do them."""
+    models = (offer,) if isinstance(offer, Model) else offer.models
+    return bool(models) and all(model.jobs for model in models)
+
+
+def _asking(of: Sequence[str]) -> Json:
+    """Return the predicate of requests that are for a model: of one of these paths."""
+    paths = "|".join(map(re.escape, of))
     of_path = _header(":path", {"safe_regex": {"google_re2": {}, "regex": rf"({paths})(\?.*)?"}})
     return {"and_matcher": {"predicate": [of_path, _header(":method", {"exact": "POST"})]}}
 
@@ -146,6 +168,8 @@ def _of_offer(offer: Offer, tenants: Sequence[str] | None) -> Json:
 
 def _answered(offer: Offer) -> Json:
     """Return what happens to a request for a model or a route that the caller may use."""
+    if _makes(offer):
+        return joblead.led(offer.served_name)
     leads, models = _destination(offer)
     if leads is None:
         return direct(answers.NO_REPLICA)
@@ -180,7 +204,7 @@ def _without_model() -> list[Json]:
 
     The first of JSON is every request's until its body is read.
     """
-    form = {"prefix": multipart.PREFIX}
+    form = _one_of(multipart.PATHS)
     foreign = form | {"headers": [_type_other_than(multipart.CONTENT_TYPE)]}
     in_form = [
         _refuse(foreign, answers.NOT_FORM),
@@ -203,6 +227,7 @@ def _elsewhere(listed: Sequence[Fragment]) -> list[Json]:
     return [
         _models(listed),
         _document(),
+        {"match": joblead.PATHS, **joblead.led()},
         *(_refuse(match, answers.GET_ONLY) for match in (_LISTED, _DOCUMENT)),
         _refuse(_PATH, answers.POST_ONLY),
         _refuse(_ANY, answers.URL_UNKNOWN),

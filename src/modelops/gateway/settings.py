@@ -12,11 +12,13 @@ from modelops.gateway.activator.places import Bounds
 from modelops.gateway.grants import GRANT
 from modelops.gateway.oidc import is_safe
 from modelops.gateway.snapshot import AccessLog, Collector, Front, Issuer, Tls
+from modelops.jobs.queue import Terms
+from modelops.jobs.store import Bucket
 from modelops.redis import Address
 from modelops.setting import Names, Port
 
 PREFIX: Final = "MODELOPS_GATEWAY_"
-HIDDEN: Final = ("redis_url",)
+HIDDEN: Final = ("redis_url", "jobs_redis_url", "jobs_webhook_key")
 """The settings that may hold a password."""
 
 CA_FOLDER: Final = "/oidc"
@@ -111,6 +113,38 @@ class Settings(BaseSettings):
         "", description="Where Redis' password and certificates are mounted; empty: nowhere."
     )
     activator_port: Port = 9907
+    jobs_port: Port = 9908
+    jobs_redis_url: str = Field("", description="Where the queue of jobs is; empty: nowhere.")
+    jobs_redis_folder: str = Field(
+        "", description="Where its password and certificates are mounted; empty: nowhere."
+    )
+    jobs_s3_endpoint: str = Field("", description="Where S3's API is; empty: Amazon's.")
+    jobs_s3_bucket: str = Field("", description="Where results of jobs are; empty: nowhere.")
+    jobs_s3_signed_endpoint: str = Field(
+        "", description="The same endpoint as callers reach it; empty: by the same name."
+    )
+    jobs_public_url: str = Field(
+        "", description="Where all can read the bucket; empty: only by signed URLs."
+    )
+    jobs_url_seconds: int = Field(3600, ge=1, description="How long a signed URL is good for.")
+    jobs_answer_seconds: float = Field(
+        30, ge=0, le=300, description="How long images are waited for before 202 is answered."
+    )
+    jobs_kept_seconds: float = Field(
+        86_400, gt=0, description="How long ended jobs are remembered."
+    )
+    jobs_quota: int = Field(
+        1000, ge=0, description="Unfinished jobs of a tenant at most; 0: any number."
+    )
+    jobs_longest_wait_seconds: float = Field(
+        3600, ge=0, description="Jobs that would wait longer are refused; 0: none."
+    )
+    jobs_webhook_key: str = Field(
+        "", description="What tenants' secrets for webhooks are made of; empty: no webhooks."
+    )
+    jobs_allowed_networks: Names = Field(
+        (), description="Networks that webhooks may reach though they are not public."
+    )
     held_per_model: int = Field(
         1000, ge=0, description="Requests that wait at most for one model at zero to start."
     )
@@ -175,6 +209,7 @@ class Settings(BaseSettings):
             metrics_port=self.envoy_metrics_port,
             limiter_port=self.limiter_port,
             activator_port=self.activator_port,
+            jobs_port=self.jobs_port,
             open_on_failure=self.on_failure == "Open",
             largest_body=self.largest_body,
             access_log=self.access_log,
@@ -183,6 +218,30 @@ class Settings(BaseSettings):
             issuers=tuple(each.trusted for each in self.oidc),
             tls=Tls(self.tls_folder) if self.tls_folder else None,
             collector=self._collector,
+        )
+
+    @property
+    def jobs_redis(self) -> Address | None:
+        """Where the queue of jobs is."""
+        return _redis(self.jobs_redis_url, self.jobs_redis_folder)
+
+    @property
+    def jobs_terms(self) -> Terms:
+        """What holds for jobs that are taken."""
+        return Terms(
+            kept=self.jobs_kept_seconds,
+            quota=self.jobs_quota,
+            longest=self.jobs_longest_wait_seconds,
+        )
+
+    @property
+    def jobs_bucket(self) -> Bucket:
+        """Where files of jobs are."""
+        return Bucket(
+            self.jobs_s3_bucket,
+            self.jobs_s3_endpoint,
+            self.jobs_public_url,
+            self.jobs_s3_signed_endpoint,
         )
 
     @property

@@ -64,6 +64,8 @@ class Model:
     """How many replicas are asked for, or are there as long as nobody has asked."""
     kind: str = ""
     scale: Scale = Scale()
+    jobs: bool = False
+    """Whether what it is asked for are jobs, and not requests that its engine answers."""
     trouble: str = ""
     """The reason for which it cannot start until somebody helps; empty while there is none."""
 
@@ -276,6 +278,7 @@ class Front:
     metrics_port: int = 9902
     limiter_port: int = 9904
     activator_port: int = 9907
+    jobs_port: int = 9908
     open_on_failure: bool = True
     issuer: str = ISSUER
     access_log: AccessLog = "All"

@@ -211,12 +211,21 @@ local function promise(model, lane, ahead, lease)
     work = work + number(redis.call("GET", stream .. ":work"))
   end
   local running = number(redis.call("GET", of_model(model, "running")))
-  return (work + running / 2) / math.max(1, workers(model, lease))
+  local pace = tonumber(redis.call("GET", of_model(model, "pace")) or "1")
+  return pace * (work + running / 2) / math.max(1, workers(model, lease))
 end
 
 local function running(id, attempt)
   local found = fields(id, "state", "attempt")
   return found[1] == "running" and found[2] == attempt
+end
+
+-- What a second of work, as it was estimated, takes on this model.
+local function learn(id, model)
+  local found = fields(id, "taken", "seconds")
+  local took = (now() - number(found[1])) / 1000 / math.max(0.001, number(found[2]))
+  local before = redis.call("GET", of_model(model, "pace"))
+  redis.call("SET", of_model(model, "pace"), before and 0.8 * number(before) + 0.2 * took or took)
 end
 
 local operations = {}
@@ -296,7 +305,8 @@ function operations.take(model, consumer, word, lease, ...)
       redis.call("HSET", stream .. ":tickets", ticket, id)
       redis.call("INCRBYFLOAT", of_model(model, "running"), seconds)
       local attempt = redis.call("HINCRBY", job_key(id), "attempt", 1)
-      redis.call("HSET", job_key(id), "state", "running", "ticket", ticket, "percent", 0, "stage", "")
+      redis.call("HSET", job_key(id), "state", "running", "ticket", ticket, "percent", 0,
+        "stage", "", "taken", now())
       redis.call("HSETNX", job_key(id), "started", now())
       redis.call("HSET", given, "word", word, "id", id, "attempt", attempt)
       redis.call("PEXPIRE", given, lease)
@@ -336,6 +346,7 @@ function operations.finish(id, attempt, result, seconds, ttl)
   void((stream_of(id)), found[4])
   redis.call("HSET", job_key(id), "result", result, "percent", 100)
   redis.call("HDEL", job_key(id), "problem")
+  learn(id, found[5])
   ended(id, "succeeded", found[3], ttl)
   redis.call("XADD", "jobs:usage", "MAXLEN", "~", MOST_USAGE, "*", "id", id, "tenant", found[3],
     "model", found[5], "attempt", attempt, "seconds", seconds)

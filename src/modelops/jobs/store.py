@@ -45,6 +45,11 @@ class Store:
         outer = bucket.signed_endpoint
         self._signer = _client(outer) if outer else self._client
 
+    @property
+    def name(self) -> str:
+        """The bucket's name."""
+        return self._bucket.name
+
     def upload(self, path: Path, key: str, content_type: str) -> str:
         """Put a file there, whole or not at all; return its place."""
         with _failures():

@@ -22,7 +22,7 @@ CHART = ROOT / "charts" / "modelops"
 GATEWAY = "modelops-gateway"
 """The gateway's Service."""
 
-NAMES = ("modelops", "envoy", "redis", "vllm-cpu")
+NAMES = ("modelops", "envoy", "redis", "vllm-cpu", "llm-compressor")
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ RECIPES = {
         ),
     )
 }
-PUSHED = ("modelops", "envoy", "redis", "vllm-cpu", "ray-diffusers-cpu")
+PUSHED = ("modelops", "envoy", "redis", "vllm-cpu", "ray-diffusers-cpu", "llm-compressor")
 """What a cluster runs; the others are only bases."""
 
 

@@ -1,0 +1,96 @@
+"""Story: a model is quantized on the cluster and served; a worse artifact leaves it serving."""
+
+import json
+from typing import Any
+
+import pytest
+
+from e2e.chat import stream
+from e2e.space import Space
+
+QUANTIZATION = {
+    "method": "RTN",
+    "options": {"scheme": "W8A16"},
+    "gate": {"metric": "kl", "maxDrop": "0.5", "samples": 4},
+    "resources": {"cpu": "100m", "memory": "4Gi"},
+}
+
+
+def quantize(space: Space, quantization: dict[str, Any] | None) -> None:
+    """Change the model's quantization; None takes it away."""
+    change = json.dumps({"spec": {"quantization": quantization}})
+    space.kube.run("patch", "tm", "small", "-n", space.name, "--type=merge", f"--patch={change}")
+
+
+def build(space: Space, name: str = "small-build") -> dict[str, Any]:
+    """Return a ModelBuild."""
+    found = space.kube.get("modelbuild", name, space.name)
+    assert found is not None, f"there is no ModelBuild {name}"
+    return found
+
+
+def answers(space: Space) -> bool:
+    """Tell whether the model answers a chat."""
+    with space.kube.forward("service/small", 80, space.name) as url:
+        return bool("".join(stream(url, "small", "What is Kubernetes?")).strip())
+
+
+def image(space: Space) -> str:
+    """Return the URI of the weights that the model's Deployment serves."""
+    found = space.kube.get("deployment", "small", space.name)
+    assert found is not None, "there is no Deployment"
+    args = found["spec"]["template"]["spec"]["initContainers"][0]["args"]
+    return next(str(a).removeprefix("--uri=") for a in args if str(a).startswith("--uri="))
+
+
+@pytest.fixture(scope="module")
+def quantized(space: Space) -> Space:
+    """A model that serves the weights that a real builder made smaller."""
+    space.model("small", quantization=QUANTIZATION)
+    space.until_reason("small", "Building", 60)
+    space.until_ready("small", 900)
+    return space
+
+
+def test_the_artifact_of_a_real_builder_is_served(quantized: Space) -> None:
+    """vLLM answers from the artifact, whose sizes and quality the ModelBuild tells."""
+    status = build(quantized)["status"]
+    assert image(quantized) == status["artifact"]
+    assert status["bytesAfter"] < status["bytesBefore"]
+    assert 0 < float(status["quality"]["kl"]) < 0.5
+    assert answers(quantized)
+
+
+def test_an_equal_build_is_ready_at_once(quantized: Space) -> None:
+    """An object with the same recipe needs no Job of its own."""
+    known = build(quantized)
+    twin = {**known, "metadata": {"name": "twin"}}
+    twin.pop("status")
+    quantized.kube.apply(twin, namespace=quantized.name)
+    quantized.until(
+        lambda: "digest" in build(quantized, "twin").get("status", {}), 30, lambda: "no verdict"
+    )
+    assert build(quantized, "twin")["status"]["digest"] == known["status"]["digest"]
+    assert len(quantized.kube.all("jobs", quantized.name, "modelops.dev/kind=ModelBuild")) == 1
+
+
+def test_a_gate_that_fails_leaves_the_old_version_serving(quantized: Space) -> None:
+    """Asked for no loss at all, the model says by how much that fails, and serves on."""
+    before = image(quantized)
+    quantize(quantized, {**QUANTIZATION, "gate": {"metric": "kl", "maxDrop": "0"}})
+    told = quantized.until_reason("small", "GateFailed", 60)
+    assert "is above 0" in told["message"]
+    assert image(quantized) == before
+    assert answers(quantized)
+
+
+def test_going_back_is_taking_the_field_away(quantized: Space) -> None:
+    """Without the field the weights are served as they were, and the ModelBuild goes."""
+    quantize(quantized, None)
+    quantized.until_ready("small", 300)
+    assert image(quantized) == "pvc://models/tiny-llama"
+    quantized.until(
+        lambda: quantized.kube.get("modelbuild", "small-build", quantized.name) is None,
+        60,
+        lambda: "its ModelBuild is still there",
+    )

@@ -144,3 +144,47 @@ def test_a_policy_that_is_wrong_is_refused(command: str, tmp_path: Path) -> None
     result = run(command, ROUTE.replace("fallback", "falback"), tmp_path)
     assert result.exit_code == 1
     assert "spec.falback" in result.stderr
+
+
+BUILD = """
+apiVersion: modelops.dev/v1alpha1
+kind: ModelBuild
+metadata: {name: small}
+spec: {source: {uri: "hf://owner/name"}, method: GPTQ, gate: {maxDrop: "0.1"}}
+"""
+
+
+def test_a_build_is_rendered_planned_and_explained(tmp_path: Path) -> None:
+    """The Job and its claim are printed, listed and told in words."""
+    rendered = run("render", BUILD, tmp_path)
+    kinds = [d["kind"] for d in yaml.safe_load_all(rendered.stdout)]
+    assert kinds == ["PersistentVolumeClaim", "Job"]
+    planned = run("plan", BUILD, tmp_path)
+    assert planned.exit_code == 0
+    assert "Job mb-" in planned.stdout
+    told = run("explain", BUILD, tmp_path)
+    for words in ("W4A16 by GPTQ of hf://owner/name", "kl may lose at most 0.1", "on CPU"):
+        assert words in told.stdout
+
+
+@pytest.mark.parametrize("command", ["render", "explain", "plan"])
+def test_a_build_that_is_refused_says_what_to_write(command: str, tmp_path: Path) -> None:
+    """A method that nobody knows ends the command with those that there are."""
+    result = run(command, BUILD.replace("GPTQ", "MAGIC"), tmp_path)
+    assert result.exit_code == 1
+    assert "AWQ" in result.output
+
+
+def test_a_quantized_model_says_that_it_is_built_first(tmp_path: Path) -> None:
+    """Of a model with quantization the ModelBuild is rendered, and no Deployment yet."""
+    text = TINY.replace("spec: {", "spec: {quantization: {method: RTN}, ")
+    rendered = run("render", text, tmp_path)
+    assert [d["kind"] for d in yaml.safe_load_all(rendered.stdout)] == ["ModelBuild", "Service"]
+    assert "by RTN" in run("explain", text, tmp_path).stdout
+
+
+def test_builders_lists_the_methods() -> None:
+    """`builders` names each method, who knows it and how it stores weights."""
+    result = CliRunner().invoke(app, ["builders"])
+    for words in ("GPTQ", "llm-compressor", "W4A16"):
+        assert words in result.output

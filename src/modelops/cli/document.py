@@ -10,16 +10,19 @@ import typer
 import yaml
 
 from modelops.api.base import API_VERSION
+from modelops.api.builds import BUILDS
 from modelops.api.policies import POLICIES
 from modelops.api.serving import ServingKind
+from modelops.sync.builds.observed import ObservedBuild
 from modelops.sync.observed import Manifest, Observed
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The modelops objects of a file, as on an empty cluster: models, and policies."""
+    """The modelops objects of a file, as on an empty cluster: models, builds, and policies."""
 
     models: tuple[Observed, ...]
+    builds: tuple[ObservedBuild, ...]
     policies: tuple[Manifest, ...]
 
 
@@ -28,13 +31,14 @@ def read(path: Path, kinds: Mapping[str, ServingKind], namespace: str) -> Docume
 
     Raises typer.BadParameter with what to write when the file holds none.
     """
-    known = (*kinds, *POLICIES)
+    known = (*kinds, *BUILDS, *POLICIES)
     found = [_named(d, known, namespace) for d in _documents(path) if _is_ours(d)]
     if not found:
         message = f"{path} holds no object of apiVersion {API_VERSION}; kinds: {', '.join(known)}"
         raise typer.BadParameter(message)
     return Document(
         tuple(Observed(kinds[d["kind"]], d) for d in found if d["kind"] in kinds),
+        tuple(ObservedBuild(BUILDS[d["kind"]], d) for d in found if d["kind"] in BUILDS),
         tuple(d for d in found if d["kind"] in POLICIES),
     )
 

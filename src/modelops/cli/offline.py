@@ -10,12 +10,16 @@ from rich.console import Console
 from rich.table import Table
 
 from modelops.api.manifest import as_yaml
+from modelops.cli.build_story import build_story
 from modelops.cli.document import read
 from modelops.cli.policy_story import policy_story
 from modelops.cli.story import story
+from modelops.sync.builds.desired import sync_build
+from modelops.sync.builds.observed import ObservedBuild
+from modelops.sync.builds.plan import BuildPlan, plan_build
 from modelops.sync.catalogue import Catalogue, Platform
-from modelops.sync.desired import Apply, sync
-from modelops.sync.observed import Manifest, Observed
+from modelops.sync.desired import Apply, Create, Desired, Write, sync
+from modelops.sync.observed import Manifest, Observed, Subject
 from modelops.sync.plan import Plan, Refusal, plan
 from modelops.sync.render import render
 
@@ -62,6 +66,10 @@ def render_command(
         for observed in found.models
         for manifest in render(observed, _planned(observed, catalogue))
     ]
+    for build in found.builds:
+        _planned_build(build, catalogue)
+        writes = sync_build(build, catalogue.platform, datetime.now(UTC)).writes
+        manifests += [dict(w.manifest) for w in writes if isinstance(w, Create)]
     for policy in found.policies:
         _told(policy)
         typer.echo(f"{_policy(policy)}: {APPLIES_NOTHING}", err=True)
@@ -76,10 +84,13 @@ def plan_command(
     catalogue = catalogue_for(accelerator)
     found = read(file, catalogue.kinds, namespace)
     now = datetime.now(UTC)
-    desired = [(observed, sync(observed, catalogue, now)) for observed in found.models]
+    desired: list[tuple[Subject, Desired]] = [
+        *((observed, sync(observed, catalogue, now)) for observed in found.models),
+        *((build, sync_build(build, catalogue.platform, now)) for build in found.builds),
+    ]
     table = Table("Object", "Verdict", "Write", box=None, pad_edge=False)
     for observed, result in desired:
-        writes = [_write(w) for w in result.writes if isinstance(w, Apply)]
+        writes = [line for line in map(_write, result.writes) if line]
         for index, write in enumerate(writes or [f"nothing: {result.sentence}"]):
             table.add_row(*((_title(observed), result.reason) if index == 0 else ("", "")), write)
     for policy in found.policies:
@@ -98,6 +109,9 @@ def explain_command(
     found = read(file, catalogue.kinds, namespace)
     for observed in found.models:
         typer.echo("\n".join([_title(observed), *story(observed, _planned(observed, catalogue))]))
+    for build in found.builds:
+        lines = build_story(_planned_build(build, catalogue))
+        typer.echo("\n".join([_title(build), *lines]))
     for policy in found.policies:
         typer.echo("\n".join([_policy(policy), *_told(policy)]))
 
@@ -116,6 +130,14 @@ def _planned(observed: Observed, catalogue: Catalogue) -> Plan:
         raise typer.Exit(1) from refusal
 
 
+def _planned_build(build: ObservedBuild, catalogue: Catalogue) -> BuildPlan:
+    try:
+        return plan_build(build, catalogue.platform)
+    except Refusal as refusal:
+        typer.echo(f"{_title(build)}: {refusal.reason}: {refusal.sentence}", err=True)
+        raise typer.Exit(1) from refusal
+
+
 def _told(policy: Manifest) -> list[str]:
     try:
         return list(policy_story(policy))
@@ -129,11 +151,15 @@ def _policy(policy: Manifest) -> str:
     return f"{policy['kind']} {meta['namespace']}/{meta['name']}"
 
 
-def _title(observed: Observed) -> str:
+def _title(observed: Subject) -> str:
     return f"{observed.kind.name} {observed.namespace}/{observed.name}"
 
 
-def _write(write: Apply) -> str:
+def _write(write: Write) -> str:
+    """Return what a write makes, in words; empty for what makes nothing."""
+    if not isinstance(write, Apply | Create):
+        return ""
     manifest: Mapping[str, Any] = write.manifest
     what = f"{manifest['kind']} {manifest['metadata']['name']}"
-    return f"{what} (replicas only)" if write.manager == "modelops-scaler" else what
+    scaler = isinstance(write, Apply) and write.manager == "modelops-scaler"
+    return f"{what} (replicas only)" if scaler else what

@@ -14,6 +14,8 @@ def story(observed: Observed, plan: Plan) -> Iterator[str]:
     yield f"  engine   {plan.runtime.name} on {_device(plan)}, image {plan.image}"
     yield f"  command  {' '.join([*plan.command.args, *plan.spec.runtime.args])}"
     yield f"  weights  {_weights(observed, plan)}"
+    if plan.build:
+        yield f"  smaller  by {plan.build['method']}: a ModelBuild makes them before they serve"
     yield f"  replicas {_scaling(plan)}"
     yield f"  updates  {_rollout(plan)}"
 
@@ -39,6 +41,8 @@ def _device(plan: Plan) -> str:
 
 def _weights(observed: Observed, plan: Plan) -> str:
     cache = plan.spec.cache
+    if plan.hold:
+        return "those of the artifact that is made of them, verified by checksum"
     if isinstance(plan.source, ClaimSource):
         return f"read in place from PersistentVolumeClaim {plan.source.claim}"
     verified = "verified by checksum"

@@ -38,9 +38,8 @@ impl<'de> Object<'de> for Told {
             _ => return value.skip(),
         };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        if let Plain::Number(number) = value.read()? {
-            *place = Some(number as u64);
-        }
+        let number = |value| if let Plain::Number(n) = value { Some(n as u64) } else { None };
+        *place = number(value.read()?);
         Ok(())
     }
 }

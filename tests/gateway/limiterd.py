@@ -1,7 +1,7 @@
 """A process that answers an Envoy about limits, without a cluster: what runs beside it in a pod.
 
 Its argument is JSON: the limiter's port, Redis' URL or nothing, the pod's name, whether it is open,
-tenants, models, routes, limits and tokens of keys, and Envoy's admin port and folder.
+tenants, models, routes, public keys, limits and tokens of keys, and Envoy's admin port and folder.
 """
 
 import asyncio
@@ -45,7 +45,14 @@ async def run(told: dict[str, Any]) -> None:
     models = tuple(_model(**fields) for fields in told["models"])
     routes = tuple(_route(**fields) for fields in told["routes"])
     limits = frozenset(told["key_limits"])
-    snapshot = Snapshot(models, routes, tenants, key_limits=limits, key_tokens=told["key_tokens"])
+    snapshot = Snapshot(
+        models,
+        routes,
+        tenants,
+        public_keys=tuple(told["public_keys"]),
+        key_limits=limits,
+        key_tokens=told["key_tokens"],
+    )
     limiter.follow(snapshot)
 
     def write() -> None:

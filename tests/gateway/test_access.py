@@ -1,9 +1,8 @@
 """Who may call: API keys on a real Envoy."""
 
-import hashlib
 import json
 import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 
 import httpx
 import pytest
@@ -12,7 +11,6 @@ from joserfc.jwk import ECKey, OctKey
 
 from gateway.engine import Engine
 from gateway.proxy import Gateway, until
-from modelops.gateway.access import NOBODY
 from modelops.gateway.keys import SigningKey
 
 CHAT = {"model": "llama-8b", "messages": []}
@@ -164,14 +162,6 @@ def test_without_signing_keys_every_key_is_refused(front: Gateway) -> None:
     assert chat(front, key).status_code == 200
     front.serve(public_keys=())
     until(lambda: chat(front, key).status_code == 401, 2)
-
-
-def test_nobody_signs_for_nobody() -> None:
-    """The stand-in for no key is the hash of its own sentence, so that nobody made it."""
-    x = int.from_bytes(hashlib.sha256(b"modelops: no key 0").digest(), "big")
-    said = urlsafe_b64decode(NOBODY["x"] + "=")
-    assert int.from_bytes(said, "big") == x
-    assert ECKey.import_key(NOBODY).kid == "nobody"
 
 
 def test_a_record_says_what_its_key_says(front: Gateway) -> None:

@@ -168,7 +168,7 @@ def test_keys_are_made_revoked_and_rotated(tmp_path: Path) -> None:
         assert await store.add(RECORD)
         await store.add(EXPIRED)
         first = await store.signing_key()
-        await stage.until(lambda files: first.id in files["verifier.json"])
+        await stage.until(lambda files: first.id in files["modelops.json"])
         await stage.until(lambda files: '"7000":' in files["modelops.json"])
         assert '"5000":' not in published(tmp_path)["modelops.json"]
         await store.revoke("k1")
@@ -185,10 +185,10 @@ def test_keys_are_made_revoked_and_rotated(tmp_path: Path) -> None:
         with pytest.raises(UnknownKey):
             await store.restore("corp:alice")
         second = await store.rotate()
-        await stage.until(lambda files: second.id in files["verifier.json"])
-        assert first.id in published(tmp_path)["verifier.json"]
+        await stage.until(lambda files: second.id in files["modelops.json"])
+        assert first.id in published(tmp_path)["modelops.json"]
         assert await store.forget_old_signing_keys() == 1
-        await stage.until(lambda files: first.id not in files["verifier.json"])
+        await stage.until(lambda files: first.id not in files["modelops.json"])
         assert (await store.signing_key()).id == second.id
 
     play(tmp_path, story)

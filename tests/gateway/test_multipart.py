@@ -10,7 +10,7 @@ from openai import NotFoundError, OpenAI
 
 from gateway.engine import Engine
 from gateway.proxy import Gateway
-from modelops.gateway.multipart import PATHS
+from modelops.gateway.module import FORM_PATHS as PATHS
 from modelops.gateway.routes import TEXT_PATHS
 
 AUDIO = bytes(range(256)) * 1000
@@ -143,7 +143,6 @@ def test_a_bad_form_is_refused(front: Gateway, fake: Engine, kind: str) -> None:
     answer = send(front, body, **headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert len(fake.requests) == before
-    assert not any(front.stats(r"lua.*errors").values())
 
 
 def test_a_form_is_for_its_own_paths_only(front: Gateway) -> None:

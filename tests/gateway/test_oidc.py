@@ -258,11 +258,11 @@ def test_the_control_process_follows_issuers(tmp_path: Path) -> None:
         stage.control.front = replace(stage.control.front, issuers=made.issuers)
         async with beside(trusting(made, stage.control)):
             first = str(corp.keys[0].kid)
-            await stage.until(lambda files: "verifier.json" in files)
-            assert first in published(tmp_path)["verifier.json"]
+            await stage.until(lambda files: "modelops.json" in files)
+            assert first in published(tmp_path)["modelops.json"]
             corp.rotate()
-            await stage.until(lambda files: str(corp.keys[0].kid) in files["verifier.json"])
-            assert first not in published(tmp_path)["verifier.json"]
+            await stage.until(lambda files: str(corp.keys[0].kid) in files["modelops.json"])
+            assert first not in published(tmp_path)["modelops.json"]
 
     with issuer() as corp:
         asyncio.run(story(corp))

@@ -7,7 +7,6 @@ from the replicas' addresses alone.
 
 from typing import Any, Final
 
-from modelops.gateway.module import route
 from modelops.gateway.snapshot import Model
 
 AFFINITY: Final = "envoy.hashable_string"
@@ -21,11 +20,9 @@ PLACES: Final = 256
 
 
 def asked(*models: Model) -> dict[str, Any]:
-    """Return the fields of a route to any of these models that have the module find the key."""
+    """Return what has the module find the key of a route to any of these models."""
     headers = [m.session_header for m in models if m.session_header]
-    if not headers:
-        return {}
-    return route(session_header=headers[0], several=len(models) > 1)
+    return {"session_header": headers[0], "several": len(models) > 1} if headers else {}
 
 
 def hashed(*models: Model) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from modelops.gateway.typed import Json, extension, metadata
+from modelops.gateway.typed import Json, extension
 
 CALLER: Final = "invalid_request_error"
 SERVER: Final = "server_error"
@@ -34,9 +34,6 @@ class Refusal:
         named = (("retry-after", self.retry_seconds), ("allow", self.allow))
         return [header(name, str(value)) for name, value in named if value is not None]
 
-
-BODY: Final = ("modelops", "body")
-"""Where the reader of the body tells what was wrong with it, in the dynamic metadata."""
 
 MODEL: Final = "%FILTER_STATE(modelops.model:PLAIN)%"
 
@@ -167,30 +164,49 @@ def event(refusal: Refusal) -> dict[str, str]:
     }
 
 
+_OWN: Final = {
+    "modelops_unknown_url": URL_UNKNOWN,
+    "modelops_post_only": POST_ONLY,
+    "modelops_get_only": GET_ONLY,
+    "modelops_not_json": NOT_JSON,
+    "modelops_not_form": NOT_FORM,
+    "modelops_malformed_json": JSON_MALFORMED,
+    "modelops_malformed_form": FORM_MALFORMED,
+    "modelops_nameless": MODEL_MISSING,
+    "modelops_not_granted": MODEL_UNKNOWN,
+    "modelops_not_listed": MODEL_UNLISTED,
+    "overload": OVERLOADED,
+}
+"""By what the module, or Envoy, gives as the reason of an answer."""
+
+_ELSE: Final = (
+    (400, REQUEST_MALFORMED),
+    (403, REQUEST_MALFORMED),  # another protocol, such as a WebSocket
+    (426, REQUEST_MALFORMED),  # HTTP before 1.1
+    (501, REQUEST_MALFORMED),  # a transfer encoding other than chunked
+    *(
+        (refusal.status, refusal)
+        for refusal in (
+            UPLOAD_TIMEOUT,
+            BODY_TOO_LARGE,
+            HEADERS_TOO_LARGE,
+            BROKEN,
+            NO_REPLICA,
+            SILENT,
+        )
+    ),
+)
+
+
 def mappers() -> list[Json]:
-    """Return how Envoy's own answers are worded; the first that fits is used."""
+    """Return how answers of Envoy's and the module's are worded; the first that fits is used."""
     return [
         _mapper(UNAUTHENTICATED, _status(401)),
-        _mapper(REQUEST_MALFORMED, {"and_filter": {"filters": [_status(403), _upgrading()]}}),
-        _mapper(UNAUTHENTICATED, _status(403)),  # a revoked key
-        _mapper(REQUEST_MALFORMED, _status(426)),  # HTTP before 1.1
-        _mapper(REQUEST_MALFORMED, _status(501)),  # a transfer encoding other than chunked
-        _mapper(REQUEST_MALFORMED, {"and_filter": {"filters": [_status(400), _unread()]}}),
-        _mapper(MODEL_UNKNOWN, _flag("NR")),  # one that the key does not name
+        *(_mapper(refusal, _because(why)) for why, refusal in _OWN.items()),
+        _mapper(MODEL_UNKNOWN, _flag("NR")),  # one that the tenant may not use
         _mapper(LIMITS_UNKNOWN, _flag("RLSE")),
         _mapper(MODEL_BUSY, _flag("UO")),
-        _mapper(OVERLOADED, _because("overload")),
-        *(
-            _mapper(refusal, _status(refusal.status))
-            for refusal in (
-                UPLOAD_TIMEOUT,
-                BODY_TOO_LARGE,
-                HEADERS_TOO_LARGE,
-                BROKEN,
-                NO_REPLICA,
-                SILENT,
-            )
-        ),
+        *(_mapper(refusal, _status(status)) for status, refusal in _ELSE),
     ]
 
 
@@ -225,17 +241,6 @@ def _because(details: str) -> Json:
     kind = "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
     said = extension("why", kind, expression=f"response.code_details == '{details}'")
     return {"extension_filter": said}
-
-
-def _unread() -> Json:
-    """Return the filter for requests whose body nobody complained of: no route answered them."""
-    never = {**metadata(*BODY), "value": {"string_match": {"exact": ""}}}
-    return {"metadata_filter": {"matcher": never, "match_if_key_not_found": True}}
-
-
-def _upgrading() -> Json:
-    """Return the filter for requests for another protocol, such as a WebSocket."""
-    return {"header_filter": {"header": {"name": "upgrade", "present_match": True}}}
 
 
 def header(name: str, value: str) -> Json:

@@ -1,12 +1,12 @@
-"""The filter that asks about contended requests: of whom each is, and what makes one contended.
+"""The filter that asks about contended requests: whose each is, as the module says before.
 
-The others pass it at the cost of four look-ups. Whom it asks is the control process beside it,
-by Envoy's global rate limit protocol.
+Of the others nothing is said, and they pass it. Whom it asks is the control process beside it, by
+Envoy's global rate limit protocol.
 """
 
 from typing import Final
 
-from modelops.gateway.access import CLAIMS, CONTENDED, MARK
+from modelops.gateway.access import ASKED
 from modelops.gateway.clusters import HTTP
 from modelops.gateway.loopback import loopback
 from modelops.gateway.snapshot import Front
@@ -17,9 +17,6 @@ CLUSTER: Final = "limiter"
 DOMAIN: Final = "modelops"
 ANSWERED: Final = "envoy.filters.http.ratelimit"
 """Where the service's words stand in a request's dynamic metadata."""
-
-GATE: Final = ("modelops.gate", "on")
-"""Where a route's metadata says that a model behind it is saturated."""
 
 LEASE: Final = "lease"
 """The descriptor of a request that ends, and of what it held while it ran."""
@@ -43,54 +40,30 @@ def asker(front: Front) -> Json:
         failure_mode_deny=not front.open_on_failure,
         status_on_error={"code": "ServiceUnavailable"},
         disable_x_envoy_ratelimited_header=True,
-        rate_limits=[
-            _question(_required("key", *CLAIMS, "ask")),
-            _question(_required("spent", *CONTENDED)),
-            _question(_marked()),
-            _question(_required("gate", *GATE, source="ROUTE_ENTRY")),
-            _end(),
-        ],
+        rate_limits=[_question(), _end()],
     )
 
 
-def _question(why: Json) -> Json:
-    """Return a descriptor that exists only if its first entry does."""
-    told = [_optional(claim, *CLAIMS, claim) for claim in TOLD]
+TOLD: Final = ("sub", "rpm", "tpm", "parallel", "priority")
+"""What the service is told beside the key's id, without which it is not asked."""
+
+
+def _question() -> Json:
+    told = [_told(name, ASKED, name, skip=True) for name in TOLD]
     cluster: Json = {"destination_cluster": {}}
-    return {"actions": [why, *told, cluster]}
-
-
-TOLD: Final = ("jti", "sub", "rpm", "tpm", "parallel", "priority")
-"""The claims that the service is told."""
+    return {"actions": [_told("jti", ASKED, "jti", skip=False), *told, cluster]}
 
 
 def _end() -> Json:
-    lease = _required(LEASE, ANSWERED, LEASE)
+    lease = _told(LEASE, ANSWERED, LEASE, skip=False)
     return {"actions": [lease], "apply_on_stream_done": True}
 
 
-def gated() -> Json:
-    """Return the fields of a route whose requests are all asked about."""
-    return {"metadata": {"filter_metadata": {GATE[0]: {GATE[1]: "1"}}}}
-
-
-def _required(name: str, *where: str, source: str = "DYNAMIC") -> Json:
-    return _metadata(name, where, source, skip=False)
-
-
-def _optional(name: str, *where: str) -> Json:
-    return _metadata(name, where, "DYNAMIC", skip=True)
-
-
-def _metadata(name: str, where: tuple[str, ...], source: str, *, skip: bool) -> Json:
+def _told(name: str, *where: str, skip: bool) -> Json:
+    """Return an entry of a descriptor; without one that is not skipped there is none."""
     place = metadata(*where)
     key = {"key": place["filter"], "path": place["path"]}
-    found = {"descriptor_key": name, "metadata_key": key, "source": source}
-    return {"metadata": {**found, "skip_if_absent": skip}}
-
-
-def _marked() -> Json:
-    return {"request_headers": {"header_name": MARK, "descriptor_key": "share"}}
+    return {"metadata": {"descriptor_key": name, "metadata_key": key, "skip_if_absent": skip}}
 
 
 def limiter(front: Front) -> Json:

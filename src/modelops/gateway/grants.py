@@ -1,7 +1,6 @@
 """Which models an API key may use: names, or beginnings of names that end with a star."""
 
 import re
-from functools import reduce
 from typing import Final
 
 GRANT: Final = re.compile(r"[^*\s]{0,254}\*|[^*\s]{1,255}")
@@ -11,12 +10,3 @@ GRANT_HELP: Final = "a model's name such as llama-8b, a beginning such as 'llama
 def is_grant(text: str) -> bool:
     """Tell whether a text may stand among an API key's models."""
     return GRANT.fullmatch(text) is not None
-
-
-def covering(name: str) -> str:
-    """Return the regular expression (RE2) of all grants that cover a model's name.
-
-    Envoy knows the model's name and not the key's grants, so the question is turned around: a
-    grant covers ``ab`` when it is ``*``, ``a*``, ``ab*`` or ``ab``.
-    """
-    return reduce(lambda rest, letter: rf"(\*|{re.escape(letter)}{rest})", reversed(name), r"\*?")

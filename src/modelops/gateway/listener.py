@@ -1,20 +1,14 @@
 """The listener: how a request is taken in, and the filters that it passes, in order."""
 
-from collections.abc import Mapping
 from typing import Final
 
-from modelops.gateway import access, answers, joblead
-from modelops.gateway.access import CLAIMS, KEY_ID, MARK, TENANT
+from modelops.gateway import answers
 from modelops.gateway.contention import asker
-from modelops.gateway.foreign import foreign
-from modelops.gateway.listing import listing
 from modelops.gateway.module import FILTER, NAME
-from modelops.gateway.multipart import multipart
 from modelops.gateway.routes import ROUTES
 from modelops.gateway.snapshot import Front, Tls
 from modelops.gateway.tracing import tracing
 from modelops.gateway.typed import FILTERS, PREFIX, Json, extension, file_source, typed
-from modelops.gateway.waking import CHAINED
 
 MANAGER: Final = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 CERTIFICATE: Final = "certificate"
@@ -108,26 +102,13 @@ def _hygiene() -> Json:
         "path_with_escaped_slashes_action": "UNESCAPE_AND_FORWARD",
         "strip_any_host_port": True,
         "server_header_transformation": "PASS_THROUGH",
-        "early_header_mutation_extensions": [_foreign_marks()],
     }
-
-
-def _foreign_marks() -> Json:
-    """Return what takes marks away that a caller sent: they are for filters and routes to set."""
-    kind = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
-    ours = (MARK, CHAINED, *joblead.MARKS)
-    return extension("marks", kind, mutations=[{"remove": mark} for mark in ours])
 
 
 def _filters(front: Front) -> list[Json]:
     """Return the filters: a body is only read after its sender is known."""
     return [
-        _followed("verifier", access.JWT, front),
-        *foreign(front),
-        *_caller(front),
         _followed(NAME, FILTER, front),
-        multipart(),
-        listing(),
         asker(front),
         _filter("router.v3.Router", suppress_envoy_headers=True),
     ]
@@ -142,34 +123,3 @@ def _followed(name: str, kind: str, front: Front) -> Json:
     source = file_source(f"{front.folder}/{name}.json")
     found = {"config_source": source, "type_urls": [PREFIX + kind]}
     return {"name": name, "config_discovery": found}
-
-
-def _metadata(*path: str) -> str:
-    return f"%DYNAMIC_METADATA({':'.join(path)})%"
-
-
-def _caller(front: Front) -> list[Json]:
-    """Return the filter that says whose a token is, if not all are ours, which the module reads."""
-    if not front.issuers:
-        return []
-    told = {KEY_ID: _metadata(*CLAIMS, "jti"), TENANT: _metadata(*CLAIMS, "sub")}
-    return [_remembered("caller", told)]
-
-
-def _remembered(name: str, texts: Mapping[str, str]) -> Json:
-    """Return the filter that keeps texts where matchers look values up by hash."""
-    kept = [_kept(key, text) for key, text in texts.items()]
-    kind = f"{FILTERS}.set_filter_state.v3.Config"
-    return extension(name, kind, on_request_headers=kept)
-
-
-def _kept(key: str, text: str) -> Json:
-    return {
-        "object_key": key,
-        "factory_key": "envoy.string",
-        "format_string": {
-            "text_format_source": {"inline_string": text},
-            "omit_empty_values": True,
-        },
-        "skip_if_empty": True,
-    }

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, get_args
 
-from modelops.gateway import answers, jobdoc, multipart
+from modelops.gateway import answers, jobdoc
 from modelops.gateway.answers import Refusal
+from modelops.gateway.module import DOCUMENT_PATH, FORM_PATHS
 from modelops.gateway.snapshot import State
 from modelops.gateway.typed import Json
 
-PATH: Final = "/openapi.json"
 LARGEST: Final = 64 * 1024
 """More bytes than the document has; Envoy wants to know."""
 
@@ -75,7 +75,7 @@ def document() -> Json:
     listed = {
         "/v1/models": {"get": _listing("listModels", "List the models that the key may use")},
         "/v1/models/{model}": {"get": _one_model(), "parameters": [_named_model()]},
-        PATH: {"get": _self()},
+        DOCUMENT_PATH: {"get": _self()},
     }
     return {
         "openapi": "3.1.0",
@@ -118,7 +118,7 @@ def _components() -> Json:
 
 
 def _passed_on(path: str, offer: Offer) -> Json:
-    form = path in multipart.PATHS
+    form = path in FORM_PATHS
     kind = "multipart/form-data" if form else "application/json"
     return {
         "operationId": path.removeprefix("/v1/").replace("/", "_"),

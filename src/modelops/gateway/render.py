@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from orjson import Fragment
 
-from modelops.gateway import access
 from modelops.gateway.bootstrap import bootstrap
 from modelops.gateway.clusters import cluster
 from modelops.gateway.groups import chains, composite
@@ -41,7 +40,6 @@ def render(
     found = {**retired, **clusters(snapshot, front, known)}
     contents = {
         "clusters.json": discovery(found[name] for name in sorted(found)),
-        "verifier.json": _filter("verifier", access.verifier(snapshot, front)),
         f"{NAME}.json": _filter(NAME, module(snapshot, front)),
         **_certificate(front),
         "routes.json": discovery([virtual_hosts(snapshot, known)]),

@@ -1,67 +1,41 @@
-"""Which request goes to which model: the virtual host, by the `model` that a request names."""
+"""Which request goes to which model: the virtual host, by the `model` that a request names.
+
+What is for no model the module has answered before, or refused.
+"""
 
 import json
-import re
 from collections.abc import Sequence
 from types import MappingProxyType
 from typing import Final, TypeGuard
 
 from orjson import Fragment
 
-from modelops.gateway import (
-    affinity,
-    answers,
-    contention,
-    joblead,
-    multipart,
-    openapi,
-    waking,
-)
-from modelops.gateway.access import CLAIMS, MARK
-from modelops.gateway.answers import BODY, Refusal, direct
-from modelops.gateway.grants import covering
+from modelops.gateway import affinity, answers, joblead, openapi, waking
+from modelops.gateway.answers import direct
 from modelops.gateway.groups import attempts, destination
 from modelops.gateway.memo import Memo
-from modelops.gateway.module import JSON_PATHS
+from modelops.gateway.module import (
+    DOCUMENT_PATH,
+    FORM_PATHS,
+    JOB_PATHS,
+    JSON_PATHS,
+    LISTING_PATH,
+    route,
+)
 from modelops.gateway.restrictions import Allowed, allowed, divided, only, restricted
 from modelops.gateway.snapshot import Model, Offer, Route, Snapshot
-from modelops.gateway.typed import Json, extension, metadata, typed
+from modelops.gateway.typed import Json, extension, typed
 
 ROUTES: Final = "models"
 MODEL: Final = "modelops.model"
 """The name of the request's model among its filter state."""
 
-LISTING: Final = "modelops.models"
-"""The filter that answers /v1/models."""
-
-PATHS: Final = (*JSON_PATHS, *multipart.PATHS)
+PATHS: Final = (*JSON_PATHS, *FORM_PATHS)
 """All that is passed on to engines or made jobs of: nothing else can be reached."""
-
-JOB_PATHS: Final = tuple(path for path in PATHS if path.startswith("/v1/images/"))
-"""Those whose requests are jobs."""
 
 TEXT_PATHS: Final = tuple(path for path in PATHS if path not in JOB_PATHS)
 
-
-def _one_of(paths: Sequence[str]) -> Json:
-    return {"safe_regex": {"regex": "|".join(re.escape(path) for path in paths)}}
-
-
-_PATH: Final = _one_of(PATHS)
-_LISTED: Final = {"safe_regex": {"regex": "/v1/models(/.*)?"}}
-_DOCUMENT: Final = {"path": openapi.PATH}
 _ANY: Final = {"prefix": "/"}
-_GET: Final = {"name": ":method", "string_match": {"exact": "GET"}}
-JSON_TYPE: Final = r"(?i)application/json\s*(;.*)?"
-
-
-def _type(regex: str) -> Json:
-    return {"name": "content-type", "string_match": {"safe_regex": {"regex": regex}}}
-
-
-def _type_other_than(regex: str) -> Json:
-    return _type(regex) | {"treat_missing_header_as_empty": True, "invert_match": True}
-
 
 RETRIES: Final[Json] = {
     "retry_on": "connect-failure,refused-stream,reset-before-request",
@@ -84,7 +58,6 @@ def virtual_hosts(snapshot: Snapshot, memo: Memo) -> Json:
     host = {
         "name": ROUTES,
         "domains": ["*"],
-        "request_headers_to_remove": [MARK, "authorization"],
         "matcher": _by_tenant(snapshot, memo),
     }
     return typed(
@@ -112,36 +85,9 @@ def _by_model(offers: Sequence[Offer], memo: Memo, who: Allowed = MappingProxyTy
     What all models have in common is said once, since Envoy reads all this with each change.
     """
     theirs = {o.served_name: who.get(o.served_name) for o in offers}
+    served = {o.served_name: memo.text(_of_offer, o, theirs[o.served_name]) for o in offers}
     listed = [memo.text(_entry, o, theirs[o.served_name]) for o in offers]
-    matchers = []
-    for made, paths in ((False, TEXT_PATHS), (True, JOB_PATHS)):
-        serving = [o for o in offers if _makes(o) == made]
-        served = {o.served_name: memo.text(_of_offer, o, theirs[o.served_name]) for o in serving}
-        asked = _found(MODEL, served) | {"on_no_match": _list(_without_model())}
-        matchers.append({"predicate": _asking(paths), "on_match": {"matcher": asked}})
-    return {
-        "matcher_list": {"matchers": matchers},
-        "on_no_match": _list(_elsewhere(listed)),
-    }
-
-
-def _makes(offer: Offer) -> bool:
-    """Tell whether what is asked of it are jobs: of a route, whether all its models do them."""
-    models = (offer,) if isinstance(offer, Model) else offer.models
-    return bool(models) and all(model.jobs for model in models)
-
-
-def _asking(of: Sequence[str]) -> Json:
-    """Return the predicate of requests that are for a model: of one of these paths."""
-    paths = "|".join(map(re.escape, of))
-    of_path = _header(":path", {"safe_regex": {"google_re2": {}, "regex": rf"({paths})(\?.*)?"}})
-    return {"and_matcher": {"predicate": [of_path, _header(":method", {"exact": "POST"})]}}
-
-
-def _header(name: str, match: Json) -> Json:
-    kind = "envoy.type.matcher.v3.HttpRequestHeaderMatchInput"
-    read = {"input": extension("header", kind, header_name=name), "value_match": match}
-    return {"single_predicate": read}
+    return _found(MODEL, served) | {"on_no_match": _list(_elsewhere(listed))}
 
 
 def _found(key: str, choice: Json) -> Json:
@@ -158,26 +104,29 @@ def _list(routes: list[Json]) -> Json:
 
 
 def _of_offer(offer: Offer, tenants: Sequence[str] | None) -> Json:
-    """Return the route of those whose key opens the model; Envoy's own 404 answers the others."""
-    where = metadata(*CLAIMS, "models")
-    fits = {"string_match": {"safe_regex": {"regex": covering(offer.served_name)}}}
-    may_use = {**where, "value": {"list_match": {"one_of": fits}}}
-    match = {**_ANY, "dynamic_metadata": [may_use], **(only(tenants) if tenants else {})}
+    """Return the route to a model; Envoy's own 404 answers tenants that may not use it."""
+    match = {**_ANY, **(only(tenants) if tenants else {})}
     return _list([{"name": offer.served_name, "match": match, **_answered(offer)}])
+
+
+def _makes(offer: Offer) -> bool:
+    """Tell whether what is asked of it are jobs: of a route, whether all its models do them."""
+    models = (offer,) if isinstance(offer, Model) else offer.models
+    return bool(models) and all(model.jobs for model in models)
 
 
 def _answered(offer: Offer) -> Json:
     """Return what happens to a request for a model or a route that the caller may use."""
     if _makes(offer):
-        return joblead.led(offer.served_name)
+        return {**joblead.led(), **route(jobs=True)}
     leads, models = _destination(offer)
     if leads is None:
         return direct(answers.NO_REPLICA)
     retries = {"timeout": "0s", "retry_policy": _retries(offer, models)}
     action = {**leads, **retries, **affinity.hashed(*models), **waking.named(*models)}
-    gate = contention.gated() if offer.gated else {}
+    gate = {"gated": True} if offer.gated else {}
     told = waking.chained(*models) if _goes_on(offer) else {}
-    return {"route": action, **affinity.asked(*models), **gate, **told}
+    return {"route": action, **route(**affinity.asked(*models), **gate), **told}
 
 
 def _destination(offer: Offer) -> tuple[Json | None, tuple[Model, ...]]:
@@ -199,71 +148,27 @@ def _retries(offer: Offer, models: Sequence[Model]) -> Json:
     return RETRIES
 
 
-def _without_model() -> list[Json]:
-    """Return what answers requests to a model's path that name none which exists.
-
-    The first of JSON is every request's until its body is read.
-    """
-    form = _one_of(multipart.PATHS)
-    foreign = form | {"headers": [_type_other_than(multipart.CONTENT_TYPE)]}
-    in_form = [
-        _refuse(foreign, answers.NOT_FORM),
-        _refuse(form | _body("malformed"), answers.FORM_MALFORMED),
-        _refuse(form | _body("nameless"), answers.MODEL_MISSING),
-        _refuse(form, answers.MODEL_UNKNOWN),
-    ]
-    of_json = _ANY | {"headers": [_type(JSON_TYPE)]}
-    return [
-        *(route | multipart.read() for route in in_form),
-        _refuse(of_json | _body_in_order(), answers.MODEL_UNKNOWN),
-        _refuse(_ANY | {"headers": [_type_other_than(JSON_TYPE)]}, answers.NOT_JSON),
-        _refuse(_ANY | _body("malformed"), answers.JSON_MALFORMED),
-        _refuse(_ANY | _body("nameless"), answers.MODEL_MISSING),
-    ]
-
-
 def _elsewhere(listed: Sequence[Fragment]) -> list[Json]:
-    """Return what answers requests that are for no model; `listed` are the entries of the list."""
+    """Return the routes of requests that are for no model; `listed` are the entries of the list.
+
+    The last one is every request's until its body is read.
+    """
     return [
-        _models(listed),
-        _document(),
-        {"match": joblead.PATHS, **joblead.led()},
-        *(_refuse(match, answers.GET_ONLY) for match in (_LISTED, _DOCUMENT)),
-        _refuse(_PATH, answers.POST_ONLY),
-        _refuse(_ANY, answers.URL_UNKNOWN),
-    ]
-
-
-def _body(state: str) -> Json:
-    matches = {**metadata(*BODY), "value": {"string_match": {"exact": state}}}
-    return {"dynamic_metadata": [matches]}
-
-
-def _body_in_order() -> Json:
-    complained_of = {**metadata(*BODY), "value": {"present_match": True}}
-    return {"dynamic_metadata": [complained_of | {"invert": True}]}
-
-
-def _refuse(match: Json, refusal: Refusal) -> Json:
-    return {"match": match, **direct(refusal)}
-
-
-def _models(listed: Sequence[Fragment]) -> Json:
-    """Return the route to the list of models; the filter picks those that the caller may use."""
-    return {
-        "match": {**_LISTED, "headers": [_GET]},
-        "metadata": {"filter_metadata": {LISTING: {"models": listed}}},
-        "typed_per_filter_config": {
-            LISTING: typed("envoy.config.route.v3.FilterConfig", config={})
+        {
+            "match": {"prefix": LISTING_PATH},
+            **route(models=listed),
+            **direct(answers.MODEL_UNLISTED),
         },
-        **direct(answers.MODEL_UNLISTED),
-    }
+        _document(),
+        {"match": {"prefix": joblead.PATH}, **joblead.led()},
+        {"match": _ANY, **direct(answers.MODEL_UNKNOWN)},
+    ]
 
 
 def _document() -> Json:
     """Return the route that answers with the OpenAPI document."""
     return {
-        "match": {**_DOCUMENT, "headers": [_GET]},
+        "match": {"path": DOCUMENT_PATH},
         "direct_response": {"status": 200, "body": {"inline_string": openapi.text()}},
         "response_headers_to_add": [answers.header("content-type", "application/json")],
     }
@@ -271,7 +176,7 @@ def _document() -> Json:
 
 def _entry(offer: Offer, tenants: Sequence[str] | None) -> Json:
     """Return a model's entry in that list, with those who alone may use it."""
-    whose = {} if tenants is None else {"tenants": dict.fromkeys(tenants, True)}
+    whose = {} if tenants is None else {"tenants": tenants}
     return {"id": offer.served_name, "json": _described(offer), **whose}
 
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from modelops.gateway.access import CLAIMS
+from modelops.gateway.access import CALLER
 from modelops.gateway.snapshot import Collector
 from modelops.gateway.typed import Json, extension, metadata
 from modelops.gateway.usage import TOKENS
@@ -33,8 +33,8 @@ def tracing(collector: Collector) -> Json:
             {"tag": "gen_ai.provider.name", "literal": {"value": "modelops"}},
             _told("gen_ai.usage.input_tokens", TOKENS, "input"),
             _told("gen_ai.usage.output_tokens", TOKENS, "output"),
-            _told("modelops.tenant", *CLAIMS, "sub"),
-            _told("modelops.key", *CLAIMS, "jti"),
+            _told("modelops.tenant", CALLER, "tenant"),
+            _told("modelops.key", CALLER, "key"),
         ],
     }
 

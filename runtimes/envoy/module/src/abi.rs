@@ -125,8 +125,6 @@ unsafe extern "C" {
     pub fn set_metadata_number(filter: EnvoyFilter, namespace: Buffer, key: Buffer, value: f64);
     #[link_name = "envoy_dynamic_module_callback_http_set_filter_state_bytes"]
     pub fn set_filter_state_bytes(filter: EnvoyFilter, key: Buffer, value: Buffer) -> bool;
-    #[link_name = "envoy_dynamic_module_callback_http_get_filter_state_bytes"]
-    pub fn get_filter_state_bytes(filter: EnvoyFilter, key: Buffer, found: *mut Buffer) -> bool;
     #[link_name = "envoy_dynamic_module_callback_http_set_filter_state_typed"]
     pub fn set_filter_state_typed(filter: EnvoyFilter, key: Buffer, value: Buffer) -> bool;
     #[link_name = "envoy_dynamic_module_callback_http_clear_route_cache"]

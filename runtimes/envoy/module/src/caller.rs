@@ -1,17 +1,22 @@
-//! Who sends a request: what the API key says that Envoy has verified before.
+//! Who sends a request: what the token says that it carries.
 
-use crate::json::{self, Object, Plain, Value};
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde::de::MapAccess;
+use crate::token::{Claims, Foreign, LEEWAY, Verifier};
+use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// So many keys are remembered by each thread; then it begins anew.
+/// So many tokens are remembered by each thread; then it begins anew.
 const MOST_KNOWN: usize = 4096;
+/// Larger ones are verified each time; bytes.
+const LARGEST_KNOWN: usize = 4096;
+/// Bytes of a tenant or a subject.
+const LONGEST_NAME: usize = 255;
+/// What a key says that matters to whoever judges contended requests.
+const TOLD: [&str; 4] = ["rpm", "tpm", "parallel", "priority"];
 
-/// What matters of a key's claims.
+/// What matters of a token's claims.
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
 pub struct Caller {
     /// The key's id.
@@ -20,20 +25,91 @@ pub struct Caller {
     pub tenant: String,
     /// Its requests per minute as a text, if it has a limit.
     pub limit: Option<String>,
+    /// Names of models, or beginnings that end with a star.
+    pub models: Vec<String>,
+    /// Whether somebody is asked about each of its requests.
+    pub ask: bool,
+    /// What is told then.
+    pub told: Vec<(&'static str, String)>,
+    ends: u64,
 }
 
-impl<'de> Object<'de> for Caller {
-    fn member<A: MapAccess<'de>>(
-        &mut self, name: &str, value: Value<'_, A>,
-    ) -> Result<(), A::Error> {
-        match (name, value.read::<Plain<'_>>()?) {
-            ("jti", Plain::Text(text)) => self.key = text.into_owned(),
-            ("sub", Plain::Text(text)) => self.tenant = text.into_owned(),
-            ("rpm", Plain::Text(text)) => self.limit = Some(text.into_owned()),
-            _ => {}
-        }
-        Ok(())
+impl Caller {
+    fn of(claims: &Claims, foreign: Option<&Foreign>) -> Option<Self> {
+        let ends = claims.get("exp")?;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let ends = ends.as_u64().or(ends.as_f64().map(|seconds| seconds as u64))?;
+        let found = foreign.map_or_else(|| Self::ours(claims), |issuer| issuer.caller(claims))?;
+        Some(Self { ends: ends.saturating_add(LEEWAY), ..found })
     }
+
+    fn ours(claims: &Claims) -> Option<Self> {
+        let text = |name: &str| claims.get(name).and_then(Value::as_str);
+        let told = TOLD.iter().filter_map(|name| Some((*name, text(name)?.to_owned())));
+        Some(Self {
+            key: text("jti").filter(|id| !id.is_empty())?.to_owned(),
+            tenant: text("sub").unwrap_or_default().to_owned(),
+            limit: text("rpm").map(str::to_owned),
+            models: listed(claims.get("models")),
+            ask: text("ask").is_some(),
+            told: told.collect(),
+            ends: 0,
+        })
+    }
+
+    /// Whether it opens a model.
+    pub fn may_use(&self, model: &str) -> bool {
+        self.models.iter().any(|grant| match grant.strip_suffix('*') {
+            Some(beginning) => model.starts_with(beginning),
+            None => model == grant,
+        })
+    }
+}
+
+impl Foreign {
+    /// Reads claims as if they were ours; limits and the like are not taken over.
+    fn caller(&self, claims: &Claims) -> Option<Caller> {
+        let tenant = claim(claims, &self.tenant_claim).and_then(name)?;
+        let subject = claims.get("sub").and_then(name)?;
+        Some(Caller {
+            key: format!("{}:{subject}", self.name),
+            tenant: format!("{}{tenant}", self.prefix),
+            models: self.grants(claims),
+            ..Caller::default()
+        })
+    }
+
+    fn grants(&self, claims: &Claims) -> Vec<String> {
+        let Some(name) = &self.models_claim else { return self.models.clone() };
+        match claim(claims, name) {
+            Some(Value::String(words)) => words.split_whitespace().map(str::to_owned).collect(),
+            said => listed(said),
+        }
+    }
+}
+
+fn listed(said: Option<&Value>) -> Vec<String> {
+    let words = said.and_then(Value::as_array).into_iter().flatten();
+    words.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// Returns a claim, or what stands at a path within one.
+fn claim<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
+    if let Some(found) = claims.get(name).filter(|found| !found.is_null()) {
+        return Some(found);
+    }
+    let mut parts = name.split('/').filter(|part| !part.is_empty());
+    let first = claims.get(parts.next()?)?;
+    parts.try_fold(first, |found, part| found.as_object()?.get(part))
+}
+
+fn name(value: &Value) -> Option<&str> {
+    let plain = |text: &&str| {
+        !text.is_empty()
+            && text.len() <= LONGEST_NAME
+            && !text.contains(|c: char| c.is_ascii_control())
+    };
+    value.as_str().filter(plain)
 }
 
 /// Returns the token of a header, if that holds nothing else: so nobody else reads another one.
@@ -43,34 +119,32 @@ pub fn token(header: &[u8]) -> Option<&str> {
     token.bytes().all(plain).then_some(token)
 }
 
-/// Reads a token whose signature is verified.
-fn read(token: &str) -> Option<Caller> {
-    let mut parts = token.split('.');
-    let (Some(_), Some(payload), Some(_), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return None;
-    };
-    let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-    let found: Caller = json::whole(&text).ok()??;
-    (!found.key.is_empty()).then_some(found)
+/// The callers of tokens that were verified.
+#[derive(Default)]
+struct Known {
+    by: u64,
+    callers: HashMap<Box<str>, Rc<Caller>>,
 }
 
 thread_local! {
-    static KNOWN: RefCell<HashMap<Box<str>, Rc<Caller>>> = RefCell::default();
+    static KNOWN: RefCell<Known> = RefCell::default();
 }
 
-/// Returns who a verified token belongs to; each is read once by each thread.
-pub fn of_token(token: &str) -> Option<Rc<Caller>> {
+/// Returns who a token belongs to that is taken now; each is verified once by each thread.
+pub fn of_token(token: &str, verifier: &Verifier) -> Option<Rc<Caller>> {
     KNOWN.with_borrow_mut(|known| {
-        if let Some(found) = known.get(token) {
-            return Some(Rc::clone(found));
+        if known.by != verifier.id || known.callers.len() >= MOST_KNOWN {
+            *known = Known { by: verifier.id, callers: HashMap::new() };
         }
-        let found = Rc::new(read(token)?);
-        if known.len() >= MOST_KNOWN {
-            known.clear();
+        if let Some(found) = known.callers.get(token) {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+            return (now <= found.ends).then(|| Rc::clone(found));
         }
-        known.insert(token.into(), Rc::clone(&found));
+        let (claims, foreign) = verifier.claims(token)?;
+        let found = Rc::new(Caller::of(&claims, foreign)?);
+        if token.len() <= LARGEST_KNOWN {
+            known.callers.insert(token.into(), Rc::clone(&found));
+        }
         Some(found)
     })
 }
@@ -78,29 +152,62 @@ pub fn of_token(token: &str) -> Option<Rc<Caller>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
-    fn made(payload: &str) -> String {
-        format!("e30.{}.c2ln", BASE64_URL_SAFE_NO_PAD.encode(payload))
+    fn read(claims: Value, foreign: Option<&Foreign>) -> Option<Caller> {
+        Caller::of(claims.as_object().unwrap(), foreign)
     }
 
     #[test]
     fn a_key_says_whose_it_is() {
-        let text =
-            made(r#"{"iss": "modelops", "jti": "k", "sub": "acme", "models": ["*"], "rpm": "60"}"#);
-        let found = of_token(&text).unwrap();
-        let wanted = Caller { key: "k".into(), tenant: "acme".into(), limit: Some("60".into()) };
-        assert_eq!((&*found, &*of_token(&text).unwrap()), (&wanted, &wanted));
-        for wrong in [
-            "",
-            "a.b",
-            &made("[]"),
-            &made("{"),
-            &made(r#"{"sub": "k"}"#),
-            &format!("{text}.x"),
-            "e30.!.c2ln",
-            &made(r#"{"jti": 7, "sub": "a"}"#),
-        ] {
-            assert_eq!(of_token(wrong), None, "{wrong}");
+        let found = read(
+            json!({"exp": 9, "jti": "k", "sub": "acme", "models": ["a*", 7], "rpm": "60", "tpm": 1}),
+            None,
+        );
+        let wanted = Caller {
+            key: "k".into(),
+            tenant: "acme".into(),
+            limit: Some("60".into()),
+            models: vec!["a*".into()],
+            ask: false,
+            told: vec![("rpm", "60".into())],
+            ends: 9 + LEEWAY,
+        };
+        assert_eq!(found, Some(wanted));
+        for wrong in [json!({}), json!({"jti": "k"}), json!({"exp": 9, "jti": ""})] {
+            assert_eq!(read(wrong, None), None);
+        }
+    }
+
+    #[test]
+    fn a_grant_is_a_name_or_a_beginning() {
+        let models = ["a*", "b"].map(str::to_owned).to_vec();
+        let caller = Caller { models, ..Caller::default() };
+        assert!(["a", "ab", "b"].iter().all(|name| caller.may_use(name)));
+        assert!(!["", "ba", "bb", "*"].iter().any(|name| caller.may_use(name)));
+    }
+
+    #[test]
+    fn another_issuer_speaks_for_itself_only() {
+        let mut issuer = Foreign {
+            name: "corp".into(),
+            prefix: "corp:".into(),
+            tenant_claim: "org/team".into(),
+            models_claim: Some("may".into()),
+            models: vec!["*".into()],
+        };
+        let claims = json!({"exp": 9, "sub": "ann", "org": {"team": "red"}, "may": "a  b*",
+            "rpm": "1", "ask": "key"});
+        let found = read(claims.clone(), Some(&issuer)).unwrap();
+        assert_eq!((&*found.key, &*found.tenant), ("corp:ann", "corp:red"));
+        assert_eq!(
+            (found.models, found.limit, found.ask),
+            (vec!["a".into(), "b*".into()], None, false)
+        );
+        issuer.models_claim = None;
+        assert_eq!(read(claims, Some(&issuer)).unwrap().models, ["*"]);
+        for org in [json!(null), json!("red"), json!({"team": 7}), json!({"team": "a\nb"})] {
+            assert_eq!(read(json!({"exp": 9, "sub": "ann", "org": org}), Some(&issuer)), None);
         }
     }
 
@@ -112,13 +219,5 @@ mod tests {
         {
             assert_eq!(token(wrong.as_bytes()), None, "{wrong}");
         }
-    }
-
-    #[test]
-    fn no_number_of_keys_is_too_large() {
-        for number in 0..3 * MOST_KNOWN {
-            assert!(of_token(&made(&format!(r#"{{"jti": "{number}", "sub": "a"}}"#))).is_some());
-        }
-        assert!(KNOWN.with_borrow(HashMap::len) <= MOST_KNOWN);
     }
 }

@@ -111,15 +111,6 @@ impl Stream {
         };
     }
 
-    /// What is kept there; empty where there is nothing.
-    pub fn remembered(&self, key: &str) -> &str {
-        let mut found = Buffer::EMPTY;
-        let key = Buffer::of(key.as_bytes());
-        let told = unsafe { abi::get_filter_state_bytes(self.0, key, &mut found) };
-        let bytes: &[u8] = if told { unsafe { found.bytes() } } else { &[] };
-        std::str::from_utf8(bytes).unwrap_or("")
-    }
-
     /// Has the route be chosen anew.
     pub fn reroute(&self) {
         unsafe { abi::clear_route_cache(self.0) };

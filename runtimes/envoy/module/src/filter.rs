@@ -7,10 +7,12 @@ use crate::caller::{self, Caller};
 use crate::counts::{Counts, End, Time, labels};
 use crate::envoy::Stream;
 use crate::estimate;
+use crate::form;
 use crate::log::{Line, Log};
 use crate::request::{self, Wrong};
 use crate::search::Search;
 use crate::shares::{Shares, Used};
+use crate::token::Verifier;
 use crate::usage::Usage;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -19,12 +21,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Words that routes, logs and other filters look for.
-const WORDS: &str = "modelops";
-const WRONG: &str = "body";
+/// Where others look for what is told them.
+const ASKED: &str = "modelops.ask";
+const CALLER: &str = "modelops.caller";
 const TOKENS: &str = "modelops.tokens";
 const MODEL: &str = "modelops.model";
-const KEY: &str = "modelops.key";
 const TENANT: &str = "modelops.tenant";
 /// The status that Envoy gives an answer which does not go on.
 const TIMEOUT: u32 = 504;
@@ -39,18 +40,23 @@ pub struct Settings {
     json_paths: Vec<String>,
     /// Those whose body is a form.
     form_paths: Vec<String>,
+    /// The one that tells which models there are, and those below it that tell of one.
+    listing: String,
+    /// The one whose answer is the interface's description.
+    document: String,
     /// Those of which a stream tells its usage only if that is asked for.
     usage_paths: Vec<String>,
     /// What is said in a stream that breaks off.
     broken: Event,
     /// What is said in one whose engine falls silent.
     silent: Event,
-    /// Whether numbers of tokens are told to others, too.
+    /// Whether callers and tokens are told to spans, too.
     told: bool,
-    /// The header that says that a share is used up.
-    mark: String,
-    /// Whether others than we sign tokens; then filters before have said whose each is.
-    other_issuers: bool,
+    /// Headers inside Envoy that are not for callers to set.
+    marks: Vec<String>,
+    jobs: Jobs,
+    /// Whose tokens are taken.
+    issuers: Verifier,
     /// Whether routes depend on the tenant.
     by_tenant: bool,
     /// Ids of keys that are not taken any more.
@@ -58,6 +64,18 @@ pub struct Settings {
     contended: Contended,
     shares: Shares,
     log: Logged,
+}
+
+/// Which requests are for the job API, and the headers that tell it who asks for what.
+#[derive(Deserialize)]
+struct Jobs {
+    /// Where jobs are looked after, which is below this path.
+    place: String,
+    /// Where they are asked for.
+    paths: Vec<String>,
+    tenant: String,
+    key: String,
+    model: String,
 }
 
 /// Which requests have a line in the access log.
@@ -91,13 +109,56 @@ impl Contended {
 }
 
 /// What a route says.
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 pub struct Route {
+    /// The header that keeps requests to one replica; empty: nothing does.
     session_header: String,
     /// Whether the key also decides among models.
-    #[serde(default)]
     several: bool,
+    /// Whether a model behind it is saturated.
+    gated: bool,
+    /// Whether what it leads to does jobs.
+    jobs: bool,
+    /// The models that there are.
+    models: Vec<Listed>,
 }
+
+/// A model on the list.
+#[derive(Deserialize)]
+struct Listed {
+    id: String,
+    json: String,
+    /// Who alone may use it; nothing: everybody.
+    tenants: Option<HashSet<String>>,
+}
+
+/// What a request is for, as its head tells.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Json,
+    Form,
+    Listing,
+    Document,
+    Jobs,
+}
+
+/// Why a request is not passed on. Envoy words the answers, by these names.
+#[derive(Clone, Copy)]
+struct Refused(u32, &'static str);
+
+const NO_KEY: Refused = Refused(401, "modelops_no_key");
+const REVOKED: Refused = Refused(401, "modelops_revoked");
+const UNKNOWN_URL: Refused = Refused(404, "modelops_unknown_url");
+const POST_ONLY: Refused = Refused(405, "modelops_post_only");
+const GET_ONLY: Refused = Refused(405, "modelops_get_only");
+const NOT_JSON: Refused = Refused(415, "modelops_not_json");
+const NOT_FORM: Refused = Refused(415, "modelops_not_form");
+const MALFORMED_JSON: Refused = Refused(400, "modelops_malformed_json");
+const MALFORMED_FORM: Refused = Refused(400, "modelops_malformed_form");
+const NAMELESS: Refused = Refused(400, "modelops_nameless");
+const NOT_GRANTED: Refused = Refused(404, "modelops_not_granted");
+const NOT_LISTED: Refused = Refused(404, "modelops_not_listed");
 
 enum Reading {
     Nothing,
@@ -112,7 +173,9 @@ pub struct Filter {
     started: Instant,
     model: String,
     answered: Option<Duration>,
-    json: bool,
+    kind: Result<Kind, Refused>,
+    /// Whether somebody is asked about the request, whatever it is for.
+    ask: bool,
     hide: bool,
     /// About how many tokens it asks with.
     input: u64,
@@ -122,6 +185,11 @@ pub struct Filter {
 
 fn one_of(paths: &[String], path: &str) -> bool {
     paths.iter().any(|known| known == path)
+}
+
+/// Whether a path is this one, or one below it.
+fn is_at(path: &str, place: &str) -> bool {
+    path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Whether a content type is that kind, with parameters or without.
@@ -139,7 +207,8 @@ impl Filter {
             started: Instant::now(),
             model: String::new(),
             answered: None,
-            json: false,
+            kind: Err(NO_KEY),
+            ask: false,
             hide: false,
             input: 0,
             reading: Reading::Nothing,
@@ -150,55 +219,82 @@ impl Filter {
     /// A request's head: it waits for the body, if its caller is welcome.
     pub fn request_headers(&mut self, stream: Stream, last: bool, used: &Used) -> HeadersStatus {
         if let Err(why) = self.admit(stream, used) {
-            stream.answer(401, "", why);
-            return HeadersStatus::StopIteration;
+            return refuse(stream, why);
         }
-        let path = stream.text(Attribute::RequestUrlPath);
-        let kind = stream.header(Headers::Request, "content-type").unwrap_or_default();
-        self.json = one_of(&self.settings.json_paths, path) && is_kind(kind, "application/json");
+        self.kind = self.judge(stream);
         if last {
-            self.read(stream, &[]);
-            return HeadersStatus::Continue;
+            return self
+                .read(stream, &[])
+                .map_or_else(|why| refuse(stream, why), |_| passed(self.kind));
         }
         stream.keep_at_most(self.settings.largest_body as u64);
         HeadersStatus::StopIteration
     }
 
-    /// Finds out who sends a request, and takes note of what that means to others.
-    fn admit(&mut self, stream: Stream, used: &Used) -> Result<(), &'static str> {
-        self.caller = self.who(stream).ok_or("modelops_no_key")?;
+    /// Finds out who sends a request, and what that means to others.
+    fn admit(&mut self, stream: Stream, used: &Used) -> Result<(), Refused> {
+        self.caller = self.who(stream).ok_or(NO_KEY)?;
         stream.drop_header(Headers::Request, "authorization");
         let (settings, caller) = (&*self.settings, &*self.caller);
         if settings.revoked.contains(&caller.key) {
-            return Err("modelops_revoked");
+            return Err(REVOKED);
         }
-        if settings.by_tenant && !settings.other_issuers && !caller.tenant.is_empty() {
+        for mark in &settings.marks {
+            stream.drop_header(Headers::Request, mark);
+        }
+        if settings.by_tenant && !caller.tenant.is_empty() {
             stream.remember(TENANT, &caller.tenant);
         }
-        if settings.contended.has(caller) {
-            stream.tell(WORDS, "contended", "contended");
+        if settings.told {
+            stream.tell(CALLER, "tenant", &caller.tenant);
+            stream.tell(CALLER, "key", &caller.key);
         }
-        if used.above(&settings.shares, &caller.key, caller.limit.as_deref(), &caller.tenant) {
-            stream.set_header(Headers::Request, &settings.mark, "1");
-        }
+        let limit = caller.limit.as_deref();
+        let above = used.above(&settings.shares, &caller.key, limit, &caller.tenant);
+        self.ask = above || caller.ask || settings.contended.has(caller);
         Ok(())
     }
 
     fn who(&self, stream: Stream) -> Option<Rc<Caller>> {
         let header = stream.header(Headers::Request, "authorization")?;
-        let found = caller::of_token(caller::token(header)?);
-        if !self.settings.other_issuers {
-            return found;
+        caller::of_token(caller::token(header)?, &self.settings.issuers)
+    }
+
+    /// Finds out what a request is for.
+    fn judge(&self, stream: Stream) -> Result<Kind, Refused> {
+        let settings = &*self.settings;
+        let path = stream.text(Attribute::RequestUrlPath);
+        let method = stream.text(Attribute::RequestMethod);
+        let kind = stream.header(Headers::Request, "content-type").unwrap_or_default();
+        let is_json = one_of(&settings.json_paths, path);
+        if is_json || one_of(&settings.form_paths, path) {
+            return match (method, is_json) {
+                ("POST", true) if is_kind(kind, "application/json") => Ok(Kind::Json),
+                ("POST", true) => Err(NOT_JSON),
+                ("POST", false) if is_kind(kind, "multipart/form-data") && kind.contains(&b';') => {
+                    Ok(Kind::Form)
+                }
+                ("POST", false) => Err(NOT_FORM),
+                _ => Err(POST_ONLY),
+            };
         }
-        let [key, tenant] = [KEY, TENANT].map(|name| stream.remembered(name).to_owned());
-        let limit = found.and_then(|caller| caller.limit.clone());
-        Some(Rc::new(Caller { key, tenant, limit }))
+        if is_at(path, &settings.jobs.place) {
+            return Ok(Kind::Jobs);
+        }
+        match (method, is_at(path, &settings.listing), path == settings.document) {
+            ("GET", true, _) => Ok(Kind::Listing),
+            ("GET", _, true) => Ok(Kind::Document),
+            (_, false, false) => Err(UNKNOWN_URL),
+            _ => Err(GET_ONLY),
+        }
     }
 
     /// A piece of its body.
     pub fn request_body(&mut self, stream: Stream, last: bool) -> BodyStatus {
-        if !last {
-            return BodyStatus::StopIterationAndBuffer;
+        match (last, self.kind) {
+            (false, Ok(_)) => return BodyStatus::StopIterationAndBuffer,
+            (false, Err(_)) => return BodyStatus::StopIterationNoBuffer,
+            (true, _) => {}
         }
         let mut pieces = Vec::new();
         if !stream.received_what_was_kept() {
@@ -206,70 +302,135 @@ impl Filter {
         }
         pieces.extend(stream.pieces(Body::ReceivedRequest));
         let whole = joined(&pieces);
-        if let Some(instead) = self.read(stream, &whole) {
-            stream.clear(Body::BufferedRequest);
-            stream.clear(Body::ReceivedRequest);
-            stream.append(Body::ReceivedRequest, &instead);
-            stream.set_header(Headers::Request, "content-length", &instead.len().to_string());
-        } else if stream.header(Headers::Request, "content-length").is_none() {
-            stream.set_header(Headers::Request, "content-length", &whole.len().to_string());
+        match self.read(stream, &whole) {
+            Ok(None) if stream.header(Headers::Request, "content-length").is_none() => {
+                stream.set_header(Headers::Request, "content-length", &whole.len().to_string());
+            }
+            Ok(None) => {}
+            Ok(Some(instead)) => {
+                stream.clear(Body::BufferedRequest);
+                stream.clear(Body::ReceivedRequest);
+                replace(stream, Body::ReceivedRequest, &instead);
+            }
+            Err(why) => {
+                refuse(stream, why);
+                return BodyStatus::StopIterationNoBuffer;
+            }
         }
-        BodyStatus::Continue
+        if passed(self.kind) == HeadersStatus::Continue {
+            BodyStatus::Continue
+        } else {
+            BodyStatus::StopIterationNoBuffer
+        }
     }
 
     /// The end of a request that has trailers.
-    pub fn request_trailers(&mut self, stream: Stream) {
+    pub fn request_trailers(&mut self, stream: Stream) -> HeadersStatus {
         let whole = joined(&stream.pieces(Body::BufferedRequest));
-        if let Some(instead) = self.read(stream, &whole) {
-            stream.clear(Body::BufferedRequest);
-            stream.append(Body::BufferedRequest, &instead);
-            stream.set_header(Headers::Request, "content-length", &instead.len().to_string());
+        match self.read(stream, &whole) {
+            Ok(None) => {}
+            Ok(Some(instead)) => {
+                stream.clear(Body::BufferedRequest);
+                replace(stream, Body::BufferedRequest, &instead);
+            }
+            Err(why) => return refuse(stream, why),
         }
+        passed(self.kind)
     }
 
     /// Reads a body and has the request routed by it; returns another body to be sent, if so.
-    fn read(&mut self, stream: Stream, body: &[u8]) -> Option<Vec<u8>> {
-        if !self.json {
-            // Routes also depend on the caller, who was not known when one was chosen first.
-            stream.reroute();
-            return None;
-        }
-        let found = request::read(body);
-        match &found {
-            Ok(request) if request.model.is_empty() => {}
-            Ok(request) => stream.remember(MODEL, &request.model),
-            Err(Wrong::Malformed) => stream.tell(WORDS, WRONG, "malformed"),
-            Err(Wrong::Nameless) => stream.tell(WORDS, WRONG, "nameless"),
+    fn read(&mut self, stream: Stream, body: &[u8]) -> Result<Option<Vec<u8>>, Refused> {
+        let silent = match self.kind? {
+            Kind::Document => return Ok(None),
+            Kind::Jobs => {
+                self.introduce(stream);
+                return Ok(None);
+            }
+            Kind::Listing => return self.list(stream).map(|()| None),
+            Kind::Json => {
+                let found = request::read(body).map_err(|why| refusal(why, MALFORMED_JSON))?;
+                self.model = found.model;
+                self.input = estimate::input(body);
+                found.silent
+            }
+            Kind::Form => {
+                let kind = stream.header(Headers::Request, "content-type").unwrap_or_default();
+                let kind = std::str::from_utf8(kind).unwrap_or_default();
+                self.model = form::model(kind, body).map_err(|why| refusal(why, MALFORMED_FORM))?;
+                false
+            }
+        };
+        stream.remember(MODEL, &self.model);
+        if !self.caller.may_use(&self.model) {
+            return Err(NOT_GRANTED);
         }
         stream.reroute();
-        let request = found.ok()?;
-        self.model = request.model;
-        self.input = estimate::input(body);
-        self.stick(stream, body);
+        let route = stream.route::<Route>();
         let path = stream.text(Attribute::RequestUrlPath);
-        if !request.silent || !one_of(&self.settings.usage_paths, path) {
-            return None;
+        let jobs = one_of(&self.settings.jobs.paths, path);
+        let tells = one_of(&self.settings.usage_paths, path);
+        if jobs != route.is_some_and(|route| route.jobs) {
+            return Err(NOT_GRANTED);
+        }
+        if jobs {
+            self.introduce(stream);
+        }
+        if self.ask || route.is_some_and(|route| route.gated) {
+            self.tell(stream);
+        }
+        if let (Some(route), Ok(Kind::Json)) = (route, self.kind) {
+            stick(route, stream, body);
+        }
+        if !silent || !tells {
+            return Ok(None);
         }
         let made = request::with_usage(body, self.settings.largest_body);
         self.hide = made.is_some();
-        made
+        Ok(made)
     }
 
-    /// Finds the key that keeps the request to one replica, where its route asks for that.
-    fn stick(&self, stream: Stream, body: &[u8]) {
-        let Some(route) = stream.route::<Route>() else { return };
-        let session =
-            stream.header(Headers::Request, &route.session_header).filter(|told| !told.is_empty());
-        let key = session
-            .map(affinity::session)
-            .or_else(|| std::str::from_utf8(body).ok().and_then(affinity::of_body));
-        if let Some(key) = key {
-            stream.remember_as(HASHED, &key);
-            // One model was chosen before the key was known.
-            if route.several {
-                stream.reroute();
-            }
+    /// Tells the job API who asks, and for which model if the request names one.
+    fn introduce(&self, stream: Stream) {
+        let (jobs, caller) = (&self.settings.jobs, &*self.caller);
+        stream.set_header(Headers::Request, &jobs.tenant, &caller.tenant);
+        stream.set_header(Headers::Request, &jobs.key, &caller.key);
+        if self.model.is_empty() {
+            stream.drop_header(Headers::Request, &jobs.model);
+        } else {
+            stream.set_header(Headers::Request, &jobs.model, &self.model);
         }
+    }
+
+    /// Has somebody be asked about the request.
+    fn tell(&self, stream: Stream) {
+        let named = [("jti", &self.caller.key), ("sub", &self.caller.tenant)];
+        let more = self.caller.told.iter().map(|(name, value)| (*name, value));
+        for (name, value) in named.into_iter().chain(more) {
+            stream.tell(ASKED, name, value);
+        }
+    }
+
+    /// Answers with the models that the caller may use, or with the one of them that it names.
+    fn list(&self, stream: Stream) -> Result<(), Refused> {
+        // The route also depends on the tenant, which was not known when one was chosen first.
+        stream.reroute();
+        let route = stream.route::<Route>().ok_or(NOT_LISTED)?;
+        let usable = |model: &&Listed| {
+            let open = |who: &HashSet<String>| who.contains(&self.caller.tenant);
+            model.tenants.as_ref().is_none_or(open) && self.caller.may_use(&model.id)
+        };
+        let mut listed = route.models.iter().filter(usable);
+        let path = stream.text(Attribute::RequestUrlPath);
+        let below =
+            path.strip_prefix(&self.settings.listing).and_then(|rest| rest.strip_prefix('/'));
+        let text = if let Some(name) = below.filter(|name| !name.is_empty()) {
+            listed.find(|model| model.id == name).ok_or(NOT_LISTED)?.json.clone()
+        } else {
+            let each: Vec<_> = listed.map(|model| &*model.json).collect();
+            format!(r#"{{"object": "list", "data": [{}]}}"#, each.join(", "))
+        };
+        stream.answer(200, &text, "modelops_models");
+        Ok(())
     }
 
     /// An answer's head.
@@ -358,7 +519,6 @@ impl Filter {
         let header = |name| stream.header(Headers::Request, name);
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let took = self.started.elapsed();
-        let model = if self.json { &self.model } else { stream.remembered(MODEL) };
         let replica = some(stream.text(Attribute::UpstreamAddress));
         let used = self.usage.or(self.estimated());
         log.add(&Line {
@@ -366,7 +526,7 @@ impl Filter {
             request: header("x-request-id").and_then(|id| std::str::from_utf8(id).ok()),
             tenant: some(&self.caller.tenant),
             key: some(&self.caller.key),
-            model: some(model),
+            model: some(&self.model),
             method: some(stream.text(Attribute::RequestMethod)),
             path: some(stream.text(Attribute::RequestUrlPath)),
             status: stream.number(Attribute::ResponseCode),
@@ -441,6 +601,51 @@ impl Filter {
             counts.time(Time::Each, &operation, micros(began, ended) / (usage.output - 1));
         }
     }
+}
+
+/// Finds the key that keeps a request to one replica, where its route asks for that.
+fn stick(route: &Route, stream: Stream, body: &[u8]) {
+    if route.session_header.is_empty() {
+        return;
+    }
+    let session =
+        stream.header(Headers::Request, &route.session_header).filter(|told| !told.is_empty());
+    let key = session
+        .map(affinity::session)
+        .or_else(|| std::str::from_utf8(body).ok().and_then(affinity::of_body));
+    if let Some(key) = key {
+        stream.remember_as(HASHED, &key);
+        // One model was chosen before the key was known.
+        if route.several {
+            stream.reroute();
+        }
+    }
+}
+
+fn refuse(stream: Stream, Refused(status, why): Refused) -> HeadersStatus {
+    stream.answer(status, "", why);
+    HeadersStatus::StopIteration
+}
+
+fn refusal(why: Wrong, malformed: Refused) -> Refused {
+    match why {
+        Wrong::Malformed => malformed,
+        Wrong::Nameless => NAMELESS,
+    }
+}
+
+/// Says whether others go on with a request; one for the list is answered.
+fn passed(kind: Result<Kind, Refused>) -> HeadersStatus {
+    match kind {
+        Ok(Kind::Listing) | Err(_) => HeadersStatus::StopIteration,
+        Ok(_) => HeadersStatus::Continue,
+    }
+}
+
+/// Sends another body than the one that was taken away.
+fn replace(stream: Stream, body: Body, instead: &[u8]) {
+    stream.append(body, instead);
+    stream.set_header(Headers::Request, "content-length", &instead.len().to_string());
 }
 
 fn joined<'a>(pieces: &[&'a [u8]]) -> Cow<'a, [u8]> {

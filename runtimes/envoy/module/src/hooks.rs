@@ -141,8 +141,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(
 ) -> HeadersStatus {
     unsafe {
         with(envoy, filter, HeadersStatus::StopIteration, |filter, stream| {
-            filter.request_trailers(stream);
-            HeadersStatus::Continue
+            filter.request_trailers(stream)
         })
     }
 }

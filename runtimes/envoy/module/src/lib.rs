@@ -15,6 +15,7 @@ mod envoy;
 pub mod estimate;
 #[cfg(not(test))]
 mod filter;
+pub mod form;
 #[cfg(not(test))]
 mod hooks;
 pub mod json;
@@ -22,4 +23,5 @@ pub mod log;
 pub mod request;
 pub mod search;
 pub mod shares;
+pub mod token;
 pub mod usage;

@@ -13,10 +13,7 @@ from modelops.gateway.typed import FILTERS, Json, extension, file_source, typed
 from modelops.gateway.usage import FORGOTTEN_SECONDS, counted
 
 RUNTIME: Final = {"re2.max_program_size.error_level": 1_000_000}
-"""A name of 40 letters, or a thousand tenants, make an expression larger than the 100 of Envoy's.
-
-It would refuse the routes of all models for one.
-"""
+"""A thousand tenants make an expression larger than the 100 of Envoy's, which would be refused."""
 
 
 def bootstrap(front: Front) -> Json:

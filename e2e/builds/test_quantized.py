@@ -9,8 +9,7 @@ from e2e.chat import stream
 from e2e.space import Space
 
 QUANTIZATION = {
-    "method": "RTN",
-    "options": {"scheme": "W8A16"},
+    "method": "FP8",
     "gate": {"metric": "kl", "maxDrop": "0.5", "samples": 4},
     "resources": {"cpu": "100m", "memory": "4Gi"},
 }

@@ -138,3 +138,13 @@ def test_a_method_that_nobody_knows_is_refused() -> None:
     desired = passed(seen(model(quantization={"method": "MAGIC"})))
     assert (desired.reason, desired.writes) == ("MethodUnknown", ())
     assert "GPTQ" in desired.sentence
+
+
+def test_what_no_engine_would_serve_is_refused_before_it_is_built() -> None:
+    """A scheme that the engine does not know on the model's device starts no build there."""
+    fp4 = {"quantization": {"method": "NVFP4"}}
+    desired = passed(seen(model(**fp4)))
+    assert (desired.reason, desired.writes) == ("SchemeUnserved", ())
+    assert "W4A16" in desired.sentence
+    on_gpu = passed(seen(model(**fp4, resources={"accelerator": {"count": 1}})))
+    assert "ModelBuild" in applied(on_gpu)

@@ -116,13 +116,13 @@ def plan(observed: Observed, catalogue: Catalogue, now: datetime) -> Plan:
 def _planned(
     observed: Observed, platform: Platform, spec: ServingSpec, runtime: Runtime, floor: int
 ) -> Plan:
-    build = build_spec(spec, observed.kind)
+    accelerator = accelerators(spec, platform)
+    device: Device = "gpu" if accelerator else "cpu"
+    build = build_spec(spec, observed.kind, device)
     made = artifact(observed, build) if build else None
     hold = made if isinstance(made, Hold) else None
     spec = served_from(spec, made) if isinstance(made, str) else spec
     source = _source(spec)
-    accelerator = accelerators(spec, platform)
-    device: Device = "gpu" if accelerator else "cpu"
     served_name = spec.model.name or observed.name
     return Plan(
         spec=spec,

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelops.api import conditions as c
+from modelops.api.building import Quantization
 from modelops.api.builds.modelbuild import ModelBuildSpec
 from modelops.api.kind import Kind
 from modelops.api.parts import ServingSpec
+from modelops.builders.recipe import Options
+from modelops.builders.refused import Refused
 from modelops.builders.tools import BUILDERS, METHODS
+from modelops.runtimes.runtime import Device
 from modelops.sync.observed import BUILD, Manifest, Observed
 from modelops.sync.refusal import Refusal
 
@@ -22,15 +26,17 @@ class Hold:
     stalled: bool = False
 
 
-def build_spec(spec: ServingSpec, kind: Kind) -> dict[str, Any] | None:
+def build_spec(spec: ServingSpec, kind: Kind, device: Device) -> dict[str, Any] | None:
     """Return the spec of the ModelBuild that a model needs; None when it needs none.
 
-    Raises Refusal when no builder makes what the kind serves by that method.
+    Raises Refusal when no builder makes what the kind serves by that method, or no engine serves it
+    on that device.
     """
     quantization = spec.quantization
     if quantization is None:
         return None
     _refuse_method(quantization.method, kind)
+    _refuse_scheme(quantization, device)
     source = spec.model.model_dump(
         mode="json",
         by_alias=True,
@@ -87,4 +93,23 @@ def _refuse_method(method: str, kind: Kind) -> None:
             "MethodUnknown",
             f"no builder makes what a {kind.name} serves by the method {method}",
             f"choose one of {', '.join(fitting) or '(none)'}",
+        )
+
+
+def _refuse_scheme(quantization: Quantization, device: Device) -> None:
+    """Refuse what could be built and then not be served."""
+    builder = BUILDERS[METHODS[quantization.method]]
+    given = quantization.options
+    try:
+        method = builder.method(quantization.method)
+        scheme = method.scheme(Options(scheme=given.scheme, bits=given.bits))
+    except Refused as refused:
+        raise Refusal(refused.reason, refused.message, refused.action) from refused
+    if device not in scheme.served_on:
+        served = (s for m in builder.methods.values() for s in m.schemes if device in s.served_on)
+        fitting = ", ".join(dict.fromkeys(s.name for s in served))
+        raise Refusal(
+            "SchemeUnserved",
+            f"no engine of the platform serves {scheme.name} on {device}",
+            f"choose a scheme that one serves there: {fitting}",
         )

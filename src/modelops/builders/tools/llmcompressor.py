@@ -21,7 +21,7 @@ _METHODS: Final = (
         "rounds column by column and lets the rest make up for the error",
         (
             Scheme("W4A16", 4, group_size=128, grouped=True, calibrated=True),
-            Scheme("W8A16", 8, calibrated=True),
+            Scheme("W8A16", 8, calibrated=True, served_on=_GPU),
             Scheme("W8A8", 8, calibrated=True),
         ),
     ),
@@ -52,7 +52,10 @@ _METHODS: Final = (
     Method(
         "RTN",
         "rounds to the nearest: no text is needed, and more is lost",
-        (Scheme("W4A16", 4, group_size=128, grouped=True), Scheme("W8A16", 8)),
+        (
+            Scheme("W4A16", 4, group_size=128, grouped=True),
+            Scheme("W8A16", 8, served_on=_GPU),
+        ),
     ),
     Method(
         "NVFP4",

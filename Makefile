@@ -66,6 +66,10 @@ bench-gateway: install ## Measure the gateway beside bare Envoy, nginx, litellm 
 bench-scaling: install ## Measure scaling: on a trace, beside KEDA and an oracle, and from zero, beside real KEDA
 	$(PY) -m e2e.bench.scaling
 
+.PHONY: bench-builds
+bench-builds: install ## Measure a build beside the bare tool, and what a hundred equal ones start
+	$(PY) -m e2e.bench.builds
+
 .PHONY: lock
 lock: ## Resolve the pinned, hashed requirements anew
 	.venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header \

@@ -17,12 +17,17 @@ MODELOPS = Path(sys.executable).parent / "modelops"
 
 def modelops_key(kube: Kube, *arguments: str) -> str:
     """Return what `modelops key` prints on this cluster."""
+    return modelops(kube, "key", *arguments)
+
+
+def modelops(kube: Kube, *arguments: str) -> str:
+    """Return what `modelops` prints on this cluster."""
     with TemporaryDirectory() as folder:
         chosen = Path(folder) / "kubeconfig"
         chosen.touch(0o600)
         chosen.write_text(kube.run("config", "view", "--minify", "--raw", "--flatten"))
         done = subprocess.run(
-            [str(MODELOPS), "key", *arguments],
+            [str(MODELOPS), *arguments],
             env={**os.environ, "KUBECONFIG": str(chosen)},
             check=True,
             stdout=subprocess.PIPE,

@@ -1,11 +1,13 @@
 """Story: a model is quantized on the cluster and served; a worse artifact leaves it serving."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from e2e.chat import stream
+from e2e.keys import modelops
 from e2e.space import Space
 
 QUANTIZATION = {
@@ -93,3 +95,26 @@ def test_going_back_is_taking_the_field_away(quantized: Space) -> None:
         60,
         lambda: "its ModelBuild is still there",
     )
+
+
+def test_what_nothing_refers_to_goes(quantized: Space) -> None:
+    """An artifact that an object names stays; when nothing does, `artifacts gc` takes it away."""
+    quantized.until(lambda: _age(quantized) > 60, 90, lambda: "the artifact is too young")
+    assert "0 artifacts" in artifacts(quantized, "gc", "--older-than=1m")
+    assert "twin" in artifacts(quantized, "list")
+    quantized.kube.run("delete", "modelbuild", "twin", "-n", quantized.name, "--wait")
+    assert "would go" in artifacts(quantized, "gc", "--older-than=1m", "--dry-run")
+    assert "removed" in artifacts(quantized, "gc", "--older-than=1m")
+    assert "0 artifacts" in artifacts(quantized, "gc", "--older-than=1m")
+
+
+def _age(space: Space) -> float:
+    """Return how many seconds ago the twin came to know the artifact."""
+    conditions = build(space, "twin")["status"]["conditions"]
+    since = next(c["lastTransitionTime"] for c in conditions if c["type"] == "Built")
+    return (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
+
+
+def artifacts(space: Space, *words: str) -> str:
+    """Return what `modelops artifacts` prints about the namespace."""
+    return modelops(space.kube, "artifacts", *words, "-n", space.name)

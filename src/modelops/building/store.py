@@ -103,6 +103,12 @@ class Store:
                 fcntl.flock(file, fcntl.LOCK_EX)
             yield file
 
+    @contextmanager
+    def try_lock(self, address: str) -> Iterator[bool]:
+        """Hold an artifact's lock if nobody else does; yields whether it is held."""
+        with (self.root / ".locks" / address).open("a") as file:
+            yield _locked(file)
+
     def complete(self, address: str) -> Mapping[str, Any] | None:
         """Return the manifest of an artifact whose files are all as it says, else None.
 

@@ -14,13 +14,13 @@ from kubernetes.aio.config import ConfigException
 from rich.console import Console
 from rich.table import Column, Table
 
+from modelops.cli.duration import duration
 from modelops.cluster import ApiServer, Cluster, ClusterError
 from modelops.gateway.grants import GRANT_HELP, is_grant
 from modelops.gateway.keys import KeyRecord
 from modelops.gateway.keystore import KeyStore, UnknownKey
 from modelops.gateway.observed import Standing
 
-UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 COLUMNS: Final = (
     "Models", "RPM", "TPM", "Concurrency", "Priority", "Created", "Expires", "State"
 )  # fmt: skip
@@ -61,7 +61,7 @@ def create(  # noqa: PLR0913, PLR0917  as many as there are options
         if not is_grant(grant):
             message = f"{grant!r} names no model: {GRANT_HELP}"
             raise typer.BadParameter(message)
-    named = _record(tenant, models, _lifetime(expires))
+    named = _record(tenant, models, duration(expires))
     record = replace(named, rpm=rpm, tpm=tpm, parallel=concurrency, priority=priority)
     typer.echo(_with(namespace, lambda store: store.add(record)))
     sys.stderr.write(f"{record.id} of {tenant}, until {_day(record.expires)}. Keep it: this is the "
@@ -146,14 +146,6 @@ def _record(tenant: str, models: list[str], life: timedelta) -> KeyRecord:
         created=int(now.timestamp()),
         expires=int((now + life).timestamp()),
     )
-
-
-def _lifetime(text: str) -> timedelta:
-    found = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", text)
-    if not found:
-        message = f"{text!r} is no duration: write 30d, 12h or 90m"
-        raise typer.BadParameter(message)
-    return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
 def _row(standing: Standing, now: datetime) -> tuple[str, ...]:

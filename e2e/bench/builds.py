@@ -1,7 +1,7 @@
 """`python -m e2e.bench.builds`: what a build costs beside the bare tool, and what equal ones cost.
 
 The bare tool is the same image with the same input and no more than the tool: it makes and measures
-as it does in a build, and nobody fetches, checks, seals or reports. Both are Jobs of one container's
+as it does in a build, and nobody fetches, checks, seals or reports. Both are Jobs with the same
 requests, one after the other; the wall times of the Jobs are compared.
 """
 
@@ -50,7 +50,8 @@ def measure() -> None:
     jobs = _jobs(space)
     with step("one more"):
         began = time.monotonic()
-        _until(lambda name=_apply(space, HUNDRED): _ready(space, name), 0.05)
+        last = _apply(space, HUNDRED)
+        _until(lambda: _ready(space, last), 0.05)
         second = time.monotonic() - began
     ours = _wall(jobs[0])
     record(

@@ -22,7 +22,7 @@ CHART = ROOT / "charts" / "modelops"
 GATEWAY = "modelops-gateway"
 """The gateway's Service."""
 
-NAMES = ("modelops", "envoy", "redis", "vllm-cpu", "llm-compressor")
+NAMES = ("modelops", "envoy", "redis", "vllm-cpu", "llm-compressor", "ray-diffusers-cpu")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from modelops.api.policies import POLICIES
 from modelops.api.policies.modelroute import KIND as MODEL_ROUTE
 from modelops.sync.builds.desired import sync_build
 from modelops.sync.builds.observed import ObservedBuild
-from modelops.sync.catalogue import Catalogue, Platform
+from modelops.sync.catalogue import Catalogue, Jobs, Platform
 from modelops.sync.desired import Apply, Create, Desired, sync
 from modelops.sync.observed import Observed
 from modelops.sync.policy import policy_status
@@ -23,6 +23,13 @@ from modelops.sync.scene import Scene, of_model, of_route
 GOLDEN = Path(__file__).parent
 EXAMPLES = sorted((GOLDEN.parents[1] / "manifests" / "examples").glob("*.yaml"))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+JOBS = Jobs(
+    redis_url="redis://redis.jobs.svc:6379/0",
+    redis_secret="jobs-redis",
+    s3_endpoint="https://s3.example.com",
+    s3_bucket="pictures",
+    s3_secret="jobs-s3",
+)
 CATALOGUE = Catalogue(
     platform=Platform(
         images={
@@ -32,8 +39,11 @@ CATALOGUE = Catalogue(
                 ("vllm", "b"),
                 ("vllm-cpu", "c"),
                 ("llm-compressor", "d"),
+                ("ray-diffusers", "e"),
+                ("ray-diffusers-cpu", "f"),
             )
-        }
+        },
+        jobs=JOBS,
     )
 )
 

@@ -1,7 +1,7 @@
 """How pipelines of each make are asked."""
 
 import pytest
-from diffusion.family import family, judged
+from diffusion.family import family
 
 from pictures.asked import configs
 
@@ -49,14 +49,6 @@ def test_the_size_is_the_models_own() -> None:
     sd3 = {"sample_size": 128, "patch_size": 2}
     of = configs("StableDiffusion3Pipeline", transformer__config=sd3, vae__config=vae)
     assert (family(of).side, family(of).multiple) == (1024, 16)
-
-
-def test_only_some_pipelines_bring_a_checker() -> None:
-    """A component that is named but null is none."""
-    with_one = {"_class_name": "StableDiffusionPipeline", "safety_checker": ["x", "Checker"]}
-    assert judged({"model_index.json": with_one})
-    assert not judged({"model_index.json": with_one | {"safety_checker": [None, None]}})
-    assert not judged(configs("FluxPipeline"))
 
 
 def test_what_is_no_pipeline_is_told() -> None:

@@ -31,6 +31,8 @@
   value: {{ include "modelops.gatewayApi" . | quote }}
 - name: MODELOPS_SCALER
   value: {{ include "modelops.scaler" . | quote }}
+- name: MODELOPS_JOBS
+  value: {{ include "modelops.jobs" . | quote }}
 - name: MODELOPS_DECISIONS_URL
   value: {{ include "modelops.decisions" . | quote }}
 - name: MODELOPS_WORKERS

@@ -157,6 +157,17 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end -}}
 {{- end }}
 
+{{/* Where jobs are, as JSON for the operator; empty where none are done. */}}
+{{- define "modelops.jobs" -}}
+{{- with .Values.jobs -}}
+{{- if and .redis.url .s3.bucket -}}
+{{- $redis := dict "redis_url" .redis.url "redis_secret" .redis.existingSecret -}}
+{{- $s3 := dict "s3_endpoint" .s3.endpoint "s3_bucket" .s3.bucket "s3_secret" .s3.existingSecret -}}
+{{- merge $redis $s3 (dict "public_url" .s3.publicUrl) | toJson -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{- define "modelops.gateway.restricted" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true

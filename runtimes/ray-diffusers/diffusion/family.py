@@ -74,12 +74,6 @@ def family(configs: Configs) -> Family:
     return _sized(_hurried(known, configs), configs)
 
 
-def judged(configs: Configs) -> bool:
-    """Tell whether a pipeline comes with a safety checker."""
-    component = configs.get(INDEX, {}).get(CHECKER) or [None]
-    return component[0] is not None
-
-
 def _hurried(known: Family, configs: Configs) -> Family:
     """Return the family as a model that needs few steps wants it, where it is one."""
     if known.name not in _FEW or not _few(known, configs):

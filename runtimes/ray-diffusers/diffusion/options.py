@@ -35,7 +35,6 @@ class Options:
     batch: int = 4
     batch_wait_milliseconds: int = 0
     safety: str = "Block"
-    safety_checker: Path | None = None
     loras: Path | None = None
     control_nets: Path | None = None
     ip_adapter: Path | None = None
@@ -80,7 +79,6 @@ _FLAGS: Final = {
     "max-images": (int, "most pictures of a job"),
     "batch": (int, "most pictures that are made at once"),
     "batch-wait-milliseconds": (int, "how long to wait for more of the same shape"),
-    "safety-checker": (Path, "folder of a judge of pictures, instead of the pipeline's own"),
     "loras": (Path, "folder with a folder for each LoRA adapter"),
     "control-nets": (Path, "folder with a folder for each ControlNet"),
     "ip-adapter": (Path, "folder of an IP-Adapter"),

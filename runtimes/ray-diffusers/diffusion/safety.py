@@ -67,9 +67,13 @@ class Labels:
 
 
 def judge(folder: Path, prepare: Path, device: str) -> Judge:
-    """Return the judge that a folder holds; ``prepare`` says how pictures are made ready for it."""
+    """Return the judge that a folder holds.
+
+    ``prepare`` says how pictures are made ready for one that does not say it itself.
+    """
     config = json.loads((folder / "config.json").read_text())
     made = " ".join(config.get("architectures") or ())
     if "SafetyChecker" in made:
-        return Concepts(folder, prepare, device)
+        own = (folder / "preprocessor_config.json").is_file()
+        return Concepts(folder, folder if own else prepare, device)
     return Labels(folder, device)

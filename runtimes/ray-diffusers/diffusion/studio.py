@@ -16,7 +16,7 @@ from PIL import Image
 from diffusion import picture, safety
 from diffusion.adapters import Adapters
 from diffusion.defaults import Defaults
-from diffusion.family import CHECKER, INDEX, Configs, Family, family, judged
+from diffusion.family import CHECKER, INDEX, Configs, Family, family
 from diffusion.fault import Fault
 from diffusion.folder import named
 from diffusion.job import Job, Shape, parse
@@ -84,7 +84,7 @@ class Studio:
         configs = read_configs(options.model)
         known = family(configs)
         defaults = Defaults.of(options, known)
-        judge = _judge(options, configs)
+        judge = _judge(options)
         pipe = load(options, known, configs)
         return cls(
             options=options,
@@ -173,15 +173,13 @@ def read_configs(folder: Path) -> Configs:
     return {name: json.loads(path.read_text()) for name, path in found.items()}
 
 
-def _judge(options: Options, configs: Configs) -> safety.Judge | None:
+def _judge(options: Options) -> safety.Judge | None:
     if options.safety == "Off":
         return None
-    own = options.model / CHECKER
-    folder = options.safety_checker or (own if judged(configs) else None)
-    if folder is None:
+    folder = options.model / CHECKER
+    if not folder.is_dir():
         raise ValueError("the model has no safety checker of its own")
-    prepare = options.model / "feature_extractor" if folder == own else folder
-    return safety.judge(folder, prepare, options.device)
+    return safety.judge(folder, options.model / "feature_extractor", options.device)
 
 
 def _call(pipe: Any, arguments: Mapping[str, Any]) -> list[Image.Image]:

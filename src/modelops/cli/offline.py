@@ -17,7 +17,7 @@ from modelops.cli.story import story
 from modelops.sync.builds.desired import sync_build
 from modelops.sync.builds.observed import ObservedBuild
 from modelops.sync.builds.plan import BuildPlan, plan_build
-from modelops.sync.catalogue import Catalogue, Platform
+from modelops.sync.catalogue import Catalogue, Jobs, Platform
 from modelops.sync.desired import Apply, Create, Desired, Write, sync
 from modelops.sync.observed import Manifest, Observed, Subject
 from modelops.sync.plan import Plan, Refusal, plan
@@ -30,8 +30,17 @@ IMAGES: Final = {
     "vllm-cpu": "modelops/vllm-cpu:0.1.0",
     "vllm": "vllm/vllm-openai:v0.33.0",
     "llm-compressor": "modelops/llm-compressor:0.1.0",
+    "ray-diffusers-cpu": "modelops/ray-diffusers-cpu:0.1.0",
+    "ray-diffusers": "modelops/ray-diffusers:0.1.0",
 }
 """What the chart's default values say."""
+
+JOBS: Final = Jobs(
+    redis_url="redis://modelops-redis.modelops-system.svc:6379/0",
+    s3_bucket="modelops-jobs",
+    s3_secret="modelops-jobs-s3",  # noqa: S106  the name of a Secret
+)
+"""Where jobs are, for want of the chart's values."""
 
 APPLIES_NOTHING: Final = "nothing is applied for it: the gateway goes by it"
 
@@ -52,7 +61,7 @@ AcceleratorName = Annotated[
 def catalogue_for(accelerator: str) -> Catalogue:
     """Return the catalogue of a platform with that default accelerator."""
     resource = None if accelerator == "none" else accelerator
-    return Catalogue(platform=Platform(images=IMAGES, accelerator=resource))
+    return Catalogue(platform=Platform(images=IMAGES, accelerator=resource, jobs=JOBS))
 
 
 def render_command(

@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from modelops.api.base import QUANTITY_PATTERN
 from modelops.setting import Names, Port
-from modelops.sync.catalogue import GatewayApi, Platform
+from modelops.sync.catalogue import GatewayApi, Jobs, Platform
 
 PREFIX: Final = "MODELOPS_"
 IMAGE_PREFIX: Final = f"{PREFIX}IMAGE_"
@@ -87,13 +87,17 @@ class Settings(BaseSettings):
         description="Where KEDA asks the gateway how many replicas a model needs, as HOST:PORT; "
         "empty: nobody measures that.",
     )
+    jobs: Annotated[Jobs | None, NoDecode] = Field(
+        default=None,
+        description="Where jobs wait and what they make is kept, as JSON; empty: no jobs are done.",
+    )
     decisions_url: str = Field(
         default="",
         pattern=r"^$|^https?://",
         description="Where the gateway tells all of that, for the built-in scaler; empty: nowhere.",
     )
 
-    @field_validator("gateway_api", mode="before")
+    @field_validator("gateway_api", "jobs", mode="before")
     @classmethod
     def _attachment(cls, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) and value else value or None
@@ -125,6 +129,7 @@ class Settings(BaseSettings):
             callers=self.callers,
             gateway_api=self.gateway_api,
             scaler=self.scaler,
+            jobs=self.jobs,
         )
 
 

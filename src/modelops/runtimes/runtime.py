@@ -59,3 +59,5 @@ class Runtime:
     startup_seconds: int = 1800
     """How long the engine may take to load before it is restarted."""
     hints: tuple[Hint, ...] = ()
+    jobs: Callable[[ServingSpec], int] | None = None
+    """For an engine that a worker beside it feeds with jobs: how many it takes at a time."""

@@ -30,6 +30,24 @@ class GatewayApi:
 
 
 @dataclass(frozen=True, slots=True)
+class Jobs:
+    """Where jobs wait and what they make is kept, as the workers in models' pods reach it.
+
+    The secrets are names of Secrets in each model's own namespace: with the keys ``password``,
+    ``username``, ``ca.crt``, ``tls.crt`` and ``tls.key`` for Redis, AWS_ACCESS_KEY_ID and
+    AWS_SECRET_ACCESS_KEY for S3; empty where none is needed. ``public_url`` is where all can read
+    the bucket.
+    """
+
+    redis_url: str
+    s3_bucket: str
+    redis_secret: str = ""
+    s3_endpoint: str = ""
+    s3_secret: str = ""
+    public_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Platform:
     """The defaults that the operator's settings give.
 
@@ -48,6 +66,8 @@ class Platform:
     callers: tuple[Mapping[str, Any], ...] = ()
     gateway_api: GatewayApi | None = None
     scaler: str = ""
+    jobs: Jobs | None = None
+    """None where no jobs are done."""
 
     @property
     def optional(self) -> tuple[ChildType, ...]:

@@ -108,6 +108,7 @@ def plan(observed: Observed, catalogue: Catalogue, now: datetime) -> Plan:
     runtime = _runtime(spec, observed, catalogue)
     _refuse_reserved(spec, runtime)
     _refuse_deep(spec)
+    _refuse_jobs(runtime, catalogue.platform)
     planned = _planned(observed, catalogue.platform, spec, runtime, _floor(spec, now))
     _refuse_foreign(observed, planned)
     return planned
@@ -250,6 +251,15 @@ def _refuse_deep(spec: ServingSpec) -> None:
             "PodTemplateTooDeep",
             f"spec.podTemplate is nested more than {DEEPEST} levels deep",
             "remove what no PodTemplateSpec has; `kubectl explain pod.spec` tells its fields",
+        )
+
+
+def _refuse_jobs(runtime: Runtime, platform: Platform) -> None:
+    if runtime.jobs and platform.jobs is None:
+        raise Refusal(
+            "JobsUnavailable",
+            f"runtime {runtime.name} does jobs, and the platform has no place for them",
+            "ask your cluster's operator to set the chart's values jobs.s3.bucket and redis",
         )
 
 

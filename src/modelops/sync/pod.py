@@ -10,6 +10,7 @@ from modelops.registry.uri import ClaimSource
 from modelops.sync.merge import merge
 from modelops.sync.observed import CLAIM, DEPLOYMENT, Observed
 from modelops.sync.plan import WEIGHTS_PATH, Plan
+from modelops.sync.worker import engine_mounts, worker, worker_volumes
 
 USER: Final = 10001
 """The user that every image of the platform runs as."""
@@ -109,7 +110,7 @@ def _pod(observed: Observed, plan: Plan, fetch_image: str) -> dict[str, Any]:
         "terminationGracePeriodSeconds": _grace_seconds(plan),
         "securityContext": POD_SECURITY,
         "initContainers": [_fetch(observed, plan, fetch_image)],
-        "containers": [_engine(plan)],
+        "containers": [_engine(plan), *_worker(observed, plan, fetch_image)],
         "volumes": _volumes(observed, plan),
         **_placement(plan),
     }
@@ -194,8 +195,14 @@ def _engine(plan: Plan) -> dict[str, Any]:
             _stored(plan, read_only=True),
             {"name": "tmp", "mountPath": "/tmp"},
             {"name": "shm", "mountPath": "/dev/shm"},
+            *engine_mounts(plan),
         ],
     }
+
+
+def _worker(observed: Observed, plan: Plan, image: str) -> list[dict[str, Any]]:
+    found = worker(observed, plan, image)
+    return [container | {"securityContext": RESTRICTED} for container in found]
 
 
 def _probes(plan: Plan) -> dict[str, Any]:
@@ -230,6 +237,7 @@ def _volumes(observed: Observed, plan: Plan) -> list[dict[str, Any]]:
         {"name": "stored", **_storage(observed, plan)},
         {"name": "tmp", "emptyDir": {}},
         {"name": "shm", "emptyDir": {"medium": "Memory"}},
+        *worker_volumes(plan),
     ]
 
 

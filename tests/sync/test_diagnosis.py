@@ -229,7 +229,7 @@ CASES = {
             """,
         ),
         "ContainerCrashed",
-        "container proxy of spec.podTemplate ended with code 3",
+        "container proxy ended with code 3",
     ),
     "eviction": (
         kubelet.lost("Evicted", LOW, "[{type: DisruptionTarget, status: 'True'}]"),

@@ -203,14 +203,14 @@ def _hinted(hints: tuple[Hint, ...], lines: Collection[str]) -> Cause | None:
 
 
 def _other_failed(replica: Replica) -> Cause | None:
-    """Find a container that the user's podTemplate added and that does not run."""
+    """Find a container beside the engine that does not run: the worker, or the user's own."""
     for container, waiting in _waiting(replica):
         ended = last_end(container)
         if ended and waiting.get("reason") == "CrashLoopBackOff":
             return Cause(
                 "ContainerCrashed",
-                f"container {container['name']} of spec.podTemplate ended with code "
-                f"{ended.get('exitCode')}",
+                f"container {container['name']} ended with code {ended.get('exitCode')}"
+                f" ({short(_last_line(str(ended.get('message') or '')))})",
                 f"see `kubectl logs {replica.name} -c {container['name']} --previous`",
             )
     return None

@@ -10,7 +10,7 @@ import pytest
 from chart.helm import CHART, MONITORING, NAMESPACE, Helm, one
 from modelops.controller.metrics import Metrics
 from modelops.controller.settings import PREFIX, Settings
-from modelops.sync.catalogue import GatewayApi
+from modelops.sync.catalogue import GatewayApi, Jobs
 
 VALUES = {
     "accelerator": "amd.com/gpu",
@@ -28,6 +28,14 @@ VALUES = {
     "images.vllm": "",
     "images.vllm-cpu": "r.example/cpu:2",
     "images.llm-compressor": "",
+    "images.ray-diffusers": "",
+    "images.ray-diffusers-cpu": "",
+    "jobs.redis.url": "redis://redis.jobs:6379/0",
+    "jobs.redis.existingSecret": "jobs-redis",
+    "jobs.s3.endpoint": "https://s3.example",
+    "jobs.s3.bucket": "pictures",
+    "jobs.s3.existingSecret": "jobs-s3",
+    "jobs.s3.publicUrl": "https://cdn.example",
     "operator.leaseSeconds": "20",
     "operator.logFormat": "text",
     "operator.logLevel": "debug",
@@ -56,6 +64,10 @@ EXPECTED = {
     ),
     "gateway_api": GatewayApi(({"name": "shared"},), "picker", 9003, "FailClose"),
     "scaler": f"modelops-gateway-scaler.{NAMESPACE}.svc:9905",
+    "jobs": Jobs(
+        *("redis://redis.jobs:6379/0", "pictures", "jobs-redis", "https://s3.example"),
+        *("jobs-s3", "https://cdn.example"),
+    ),
     "decisions_url": f"http://modelops-gateway-scaler.{NAMESPACE}.svc:9906/decisions",
     "images": {"modelops": "r.example/modelops:1", "vllm-cpu": "r.example/cpu:2"},
     "lease_seconds": 20,
@@ -108,7 +120,8 @@ def test_the_defaults_are_settings(helm: Helm, monkeypatch: pytest.MonkeyPatch) 
     settings = read(environment(helm), monkeypatch)
     assert settings["namespaces"] == ()
     assert settings["storage_class"] is None
-    assert {"modelops", "vllm", "vllm-cpu", "llm-compressor"} == set(settings["images"])
+    engines = {"vllm", "vllm-cpu", "llm-compressor", "ray-diffusers", "ray-diffusers-cpu"}
+    assert {"modelops", *engines} == set(settings["images"])
 
 
 def test_no_default_accelerator_means_cpu(helm: Helm, monkeypatch: pytest.MonkeyPatch) -> None:

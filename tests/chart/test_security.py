@@ -12,7 +12,7 @@ from modelops.api.builds import BUILDS
 from modelops.api.kinds import KINDS
 from modelops.sync.builds.desired import sync_build
 from modelops.sync.builds.observed import ObservedBuild
-from modelops.sync.catalogue import Catalogue, Platform
+from modelops.sync.catalogue import Catalogue, Jobs, Platform
 from modelops.sync.desired import Apply, Create, sync
 from modelops.sync.observed import DEPLOYMENT, Observed
 from podsecurity import violations
@@ -140,10 +140,11 @@ def examples() -> list[Any]:
 @pytest.mark.parametrize("example", examples(), ids=lambda document: document["metadata"]["name"])
 def test_every_models_pod_is_restricted(example: dict[str, Any]) -> None:
     """The pods of every example pass."""
-    images = {name: f"{name}:1" for name in ("modelops", "vllm", "vllm-cpu")}
+    names = ("modelops", "vllm", "vllm-cpu", "ray-diffusers", "ray-diffusers-cpu")
+    platform = Platform(images={n: f"{n}:1" for n in names}, jobs=Jobs("redis://jobs", "pictures"))
     born = {"namespace": "default", "uid": "1", "generation": 1, **example["metadata"]}
     observed = Observed(KINDS[example["kind"]], {**example, "metadata": born})
-    writes = sync(observed, Catalogue(platform=Platform(images=images)), datetime.now(UTC)).writes
+    writes = sync(observed, Catalogue(platform=platform), datetime.now(UTC)).writes
     applied = [w.manifest for w in writes if isinstance(w, Apply) and w.manager == "modelops"]
     (deployment,) = [m for m in applied if m["kind"] == DEPLOYMENT.kind]
     assert violations(deployment["spec"]["template"]) == []

@@ -11,7 +11,7 @@ from modelops.cli.plugin import app
     [
         ("mr", "kubectl get modelroutes -o wide"),
         ("Tenant", "kubectl get tenants -o wide"),
-        ("Deployment", "no kind Deployment; kinds: TextModel"),
+        ("Deployment", "no kind Deployment; kinds: DiffusionModel, TextModel"),
     ],
 )
 def test_a_kind_without_pods_is_sent_to_its_own_status(kind: str, says: str) -> None:

@@ -37,7 +37,8 @@ class Story:
         cluster, decisions = Cluster(self.server, plurals(KINDS)), Decisions("")
         self.looked: list[Ref] = []
         room = Room(cluster, decisions, self.looked.append)
-        models = followed(cluster, Catalogue(), ())
+        kinds = {REF.kind: KINDS[REF.kind]}
+        models = followed(cluster, Catalogue(kinds=kinds), ())
         undecided = Gauge("undecided", "test", registry=None)
         self.scaler = Autoscaler(cluster, models, decisions, room, self.looked.append, undecided)
 

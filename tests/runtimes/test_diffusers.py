@@ -17,9 +17,9 @@ WORDS = {
     "RuntimeError: [enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: "
     "you tried to allocate 9 bytes.": "OutOfMemory",
     "ValueError: the model has no safety checker of its own": "SafetyCheckerMissing",
-    "ValueError: compile needs a GPU": "AcceleratorNeeded",
+    "ValueError: compile needs a GPU": "NeedsAccelerator",
     "ValueError: the default width 512 is more than the limit 256": "ImageDefaults",
-    "ValueError: the default width and height must be multiples of 16 for this model, not 8 and 8": (
+    "ValueError: the default width and height must be multiples of 16 for this model": (
         "ImageDefaults"
     ),
     "ValueError: there is no model_index.json that names a pipeline: it is no diffusers model": (

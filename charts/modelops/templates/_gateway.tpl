@@ -94,6 +94,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
   {{- end }}
 - name: MODELOPS_GATEWAY_REDIS_FOLDER
   value: {{ ternary "/redis" "" (ne .Values.redis.existingSecret "") | quote }}
+{{- include "modelops.gateway.jobs" . }}
 - name: MODELOPS_GATEWAY_LARGEST_BODY
   value: {{ .Values.gateway.largestBody | int64 | quote }}
 - name: MODELOPS_GATEWAY_ACCESS_LOG
@@ -153,17 +154,6 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- $picker := .endpointPicker -}}
 {{- $chosen := dict "picker" $picker.name "picker_port" $picker.port "failure_mode" $picker.failureMode -}}
 {{- dict "parents" .parentRefs | merge $chosen | toJson -}}
-{{- end -}}
-{{- end -}}
-{{- end }}
-
-{{/* Where jobs are, as JSON for the operator; empty where none are done. */}}
-{{- define "modelops.jobs" -}}
-{{- with .Values.jobs -}}
-{{- if and .redis.url .s3.bucket -}}
-{{- $redis := dict "redis_url" .redis.url "redis_secret" .redis.existingSecret -}}
-{{- $s3 := dict "s3_endpoint" .s3.endpoint "s3_bucket" .s3.bucket "s3_secret" .s3.existingSecret -}}
-{{- merge $redis $s3 (dict "public_url" .s3.publicUrl) | toJson -}}
 {{- end -}}
 {{- end -}}
 {{- end }}

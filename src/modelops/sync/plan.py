@@ -259,7 +259,8 @@ def _refuse_jobs(runtime: Runtime, platform: Platform) -> None:
         raise Refusal(
             "JobsUnavailable",
             f"runtime {runtime.name} does jobs, and the platform has no place for them",
-            "ask your cluster's operator to set the chart's values jobs.redis.url and jobs.s3.bucket",
+            "ask your cluster's operator to set the chart's values jobs.redis.url and "
+            "jobs.s3.bucket",
         )
 
 

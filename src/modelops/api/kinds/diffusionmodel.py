@@ -135,9 +135,7 @@ class Image(ApiModel):
 class DiffusionModelSpec(ServingSpec):
     """The spec of a DiffusionModel."""
 
-    image: Image = Field(
-        default_factory=Image, description="What only a model of pictures has."
-    )
+    image: Image = Field(default_factory=Image, description="What only a model of pictures has.")
 
 
 KIND: Final = ServingKind(

@@ -96,7 +96,7 @@ HINTS: Final = (
     ),
     Hint(
         r"(?P<what>compile|offload) needs a GPU",
-        "AcceleratorNeeded",
+        "NeedsAccelerator",
         "what the spec asks for cannot be done on a CPU",
         "remove spec.image.compilation and spec.image.memory.offload, or give the model an "
         "accelerator",

@@ -52,6 +52,9 @@ ETCD = Binary("etcd", "etcd", "go.etcd.io/etcd/server/v3", "v3.6.8")
 COREDNS = Binary("coredns", "addons", "./coredns", "v1.15.0")
 HELM = Binary("helm", "helm", "helm.sh/helm/v4/cmd/helm", "v4.3.1")
 VERSITYGW = Binary("versitygw", "versitygw", "github.com/versity/versitygw/cmd/versitygw", "v1.8.0")
+PROMETHEUS = Binary(
+    "prometheus", "prometheus", "github.com/prometheus/prometheus/cmd/prometheus", "v0.316.0"
+)
 PAUSE = Binary("pause", "pause", ".", "v1")
 KEDA = _keda("keda", "operator")
 KEDA_ADAPTER = _keda("keda-adapter", "adapter")
@@ -70,7 +73,7 @@ CLUSTER = (
     PAUSE,
     VOLUMES,
 )
-ALL = (*CLUSTER, VERSITYGW, KEDA, KEDA_ADAPTER)
+ALL = (*CLUSTER, VERSITYGW, KEDA, KEDA_ADAPTER, PROMETHEUS)
 
 
 def recipe(binary: Binary, toolchain: str = VERSION) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelops.scaling.asks import BUSY
+from modelops.scaling.asks import BUSY, DEVIATIONS, LEAST_BUSY
 from modelops.scaling.decide import decide
 from modelops.scaling.decision import Decision
 from modelops.scaling.memory import Memory
@@ -142,8 +142,27 @@ def test_one_field_scales_by_what_the_cache_holds() -> None:
     policy = Policy(1, 20, capacity=256)
     readings = [seen(n, 80, kv_cache_percent=50) for n in range(300)]
     last = made(policy, readings)[-1]
-    assert last.replicas == math.ceil(80 / (40 * BUSY))
+    assert last.replicas == math.ceil((80 + DEVIATIONS * math.sqrt(80)) / (40 * BUSY))
     assert last.metric == "concurrency"
+
+
+def replicas_for(load: int, swing: int = 0) -> int:
+    """Return how many replicas of 40 requests a load has that swings by so many to both sides."""
+    loads = (load + swing * (-1) ** (n // 5) for n in range(600))
+    readings = (seen(n, each, kv_cache_percent=each / 1.6) for n, each in enumerate(loads))
+    return made(Policy(1, 400, capacity=40), readings)[-1].replicas
+
+
+def test_a_large_load_needs_a_smaller_share_for_chance() -> None:
+    """Ten times the requests have fewer than ten times the replicas, and never less than BUSY."""
+    few, many = replicas_for(60), replicas_for(600)
+    assert 60 / (40 * BUSY) <= few <= 60 / (40 * LEAST_BUSY) + 1
+    assert 600 / (40 * BUSY) <= many < 10 * few
+
+
+def test_a_load_that_swings_has_more_replicas() -> None:
+    """What the load was seen to swing by is kept free, up to half of all."""
+    assert replicas_for(600) < replicas_for(600, 100) <= math.ceil(700 / (40 * LEAST_BUSY))
 
 
 def test_a_queue_that_was_drained_does_not_take_replicas_away() -> None:

@@ -1,12 +1,22 @@
 """Laws of traces."""
 
+import math
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelops.simulation.trace import AZURE, SHAPES, read_trace, scaled, synthetic, warmed
+from modelops.simulation.trace import (
+    AZURE,
+    SHAPES,
+    backwards,
+    read_trace,
+    scaled,
+    shuffled,
+    synthetic,
+    warmed,
+)
 
 
 def test_the_azure_trace_is_whole() -> None:
@@ -65,7 +75,8 @@ def test_scaled_traces_have_so_many_more(load: float, seed: int) -> None:
     """A trace at twice the load has twice as many requests, in order."""
     trace = synthetic("constant", 600, 3.0, 3)
     found = scaled(trace, load, seed)
-    assert len(found) == pytest.approx(load * len(trace), rel=0.15)
+    chance = math.sqrt(len(trace) * (load % 1) * (1 - load % 1))
+    assert len(found) == pytest.approx(load * len(trace), abs=5 * chance + 1)
     assert list(found) == sorted(found, key=lambda request: request.at)
 
 
@@ -76,3 +87,16 @@ def test_the_warm_up_is_the_beginning_again() -> None:
     before = [request for request in found if request.at < 60.0]
     assert [r.prompt for r in before] == [r.prompt for r in trace if r.at < 60.0]
     assert [r.at - 60.0 for r in found[len(before) :]] == pytest.approx([r.at for r in trace])
+
+
+@given(st.integers(0, 100))
+def test_a_shuffled_trace_is_made_of_its_pieces(seed: int) -> None:
+    """Pieces are drawn whole and in order; backwards twice is the trace itself."""
+    trace = synthetic("constant", 600, 3.0, 3)
+    found = shuffled(trace, 60.0, seed)
+    assert list(found) == sorted(found, key=lambda request: request.at)
+    sizes = {(request.prompt, request.answer) for request in trace}
+    assert {(request.prompt, request.answer) for request in found} <= sizes
+    assert found[-1].at < 600
+    again = backwards(backwards(trace))
+    assert [request.prompt for request in again] == [request.prompt for request in trace]

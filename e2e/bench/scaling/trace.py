@@ -7,7 +7,8 @@ docs/benchmarks.md and draws docs/images/scaling-*.png.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 
 from e2e.bench.record import OUT, PAGE, Figure, record
@@ -19,15 +20,23 @@ from modelops.simulation.course import Course, Objective
 from modelops.simulation.plot import curves, picture
 from modelops.simulation.scalers import Keda, Modelops
 from modelops.simulation.speed import SPEEDS, Speed
-from modelops.simulation.trace import AZURE, Trace, read_trace, scaled, synthetic
+from modelops.simulation.trace import (
+    AZURE,
+    Trace,
+    backwards,
+    read_trace,
+    scaled,
+    shuffled,
+    synthetic,
+)
 from modelops.simulation.world import Played, Setting
 
 IMAGES = ROOT / "docs" / "images"
 COLD_STARTS = (5, 30, 120)
 MOST = 40
 KEDA_TARGETS = (1, 2, 3, 5, 10, 20)
-CONCURRENCY = (10, 12, 14, 16, 18, 20, 22, 25, 28)
-SHARES = (0.95, 0.98, 0.995, 0.999)
+CONCURRENCY = (10, 13, 16, 19, 22, 26)
+SHARES = (0.95, 0.98, 0.995)
 THIN_SECONDS = 60
 WARM_SECONDS = 300
 SHAPES = ("constant", "diurnal", "bursts", "on-off", "spike")
@@ -71,11 +80,11 @@ def default(speed: Speed) -> Policy:
 def measure() -> None:
     """Measure, write build/bench/scaling-trace.json, and renew pages and pictures."""
     trace = read_trace(AZURE)
-    found = {}
-    for cold in COLD_STARTS:
-        say(f"cold start {cold} s")
-        found[cold] = _found(_course(trace, cold))
-    rows = list(_others(trace))
+    with ProcessPoolExecutor() as pool:
+        plays = {cold: _Plays.begin(pool, _course(trace, cold)) for cold in COLD_STARTS}
+        others = [pool.submit(_row, *other) for other in _others(trace)]
+        found = {cold: one.found() for cold, one in plays.items()}
+        rows = [_told(other) for other in others]
     record("scaling-trace", [f for cold, one in found.items() for f in _figures(cold, one)])
     _tell(rows)
     _draw(trace, found)
@@ -105,15 +114,36 @@ def _oracle(course: Course, share: float, block: int) -> Point:
     return Point.of(played, course)
 
 
-def _found(course: Course) -> Found:
-    share = course.objective.share
-    return Found(
-        ours=_ours(course),
-        tuned={target: _ours(course, target) for target in CONCURRENCY},
-        keda={target: _keda(course, target) for target in KEDA_TARGETS},
-        oracle=_oracle(course, share, THIN_SECONDS),
-        oracles=tuple(_oracle(course, other, 0) for other in SHARES),
-    )
+@dataclass(frozen=True, slots=True)
+class _Plays:
+    """What is played at one cold start, by other processes; what takes longest first."""
+
+    oracle: Future[Point]
+    oracles: tuple[Future[Point], ...]
+    ours: Future[Point]
+    tuned: Mapping[int, Future[Point]]
+    keda: Mapping[int, Future[Point]]
+
+    @staticmethod
+    def begin(pool: Executor, course: Course) -> "_Plays":
+        """Have all of it played."""
+        return _Plays(
+            oracle=pool.submit(_oracle, course, course.objective.share, THIN_SECONDS),
+            oracles=tuple(pool.submit(_oracle, course, share, 0) for share in SHARES),
+            ours=pool.submit(_ours, course),
+            tuned={target: pool.submit(_ours, course, target) for target in CONCURRENCY},
+            keda={target: pool.submit(_keda, course, target) for target in KEDA_TARGETS},
+        )
+
+    def found(self) -> Found:
+        """Wait for all of it."""
+        return Found(
+            ours=self.ours.result(),
+            tuned={target: one.result() for target, one in self.tuned.items()},
+            keda={target: one.result() for target, one in self.keda.items()},
+            oracle=self.oracle.result(),
+            oracles=tuple(one.result() for one in self.oracles),
+        )
 
 
 def _figures(cold: int, found: Found) -> list[Figure]:
@@ -145,26 +175,33 @@ class Row:
     oracle: Point
 
 
-def _others(azure: Trace) -> Iterator[Row]:
-    """Yield other loads, other shapes, other seeds and other engines."""
+def _others(azure: Trace) -> Iterator[tuple[str, Trace, str, int]]:
+    """Yield other loads, other orders, other shapes, other seeds and other engines."""
     traces = {f"Azure x {load:g}": scaled(azure, load, 1) for load in (0.5, 2)}
+    traces |= {"Azure backwards": backwards(azure)}
+    traces |= {f"Azure shuffled, {seed}": shuffled(azure, 300.0, seed) for seed in (1, 2)}
     traces |= {shape: synthetic(shape, 1800, 4.5, 11) for shape in SHAPES}
-    for name, trace in traces.items():
+    named = [(name, trace, "l4-8b") for name, trace in traces.items()]
+    five = scaled(azure, 5, 1)
+    named += [("Azure x 5", five, engine) for engine in ("a100-8b", "h100x4-70b")]
+    for name, trace, engine in named:
         for cold in COLD_STARTS:
-            yield _row(name, trace, "l4-8b", cold)
-    for engine in ("a100-8b", "h100x4-70b"):
-        for cold in COLD_STARTS:
-            yield _row("Azure x 5", scaled(azure, 5, 1), engine, cold)
+            yield name, trace, engine, cold
 
 
 def _row(name: str, trace: Trace, engine: str, cold: int) -> Row:
-    say(f"{name} on {engine}, cold start {cold} s")
     course = _course(trace, cold, SPEEDS[engine])
     keda = max((_keda(course, target) for target in KEDA_TARGETS), key=lambda p: p.attainment)
     return Row(name, engine, cold, _ours(course), keda, _oracle(course, course.objective.share, 0))
 
 
-def _tell(rows: list[Row]) -> None:
+def _told(other: Future[Row]) -> Row:
+    row = other.result()
+    say(f"{row.trace} on {row.engine}, cold start {row.cold} s: {row.ours}")
+    return row
+
+
+def _tell(rows: Iterable[Row]) -> None:
     lines = [
         "| trace | engine | cold start | in time | KEDA | hours | over KEDA | over oracle |",
         "|---|---|---|---|---|---|---|---|",

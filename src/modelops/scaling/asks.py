@@ -12,8 +12,14 @@ from modelops.scaling.reading import Reading
 QUEUE_DEPTH: Final = 4
 """Requests that may wait for one replica, where nothing else is known of what it can do."""
 
-BUSY: Final = 0.57
-"""The share of what a replica holds at once that is used on purpose; the rest is for bursts."""
+BUSY: Final = 0.8
+"""The share of what a replica holds at once that is used when the load is at its highest."""
+
+DEVIATIONS: Final = 2.5
+"""The highest is so many deviations more than the load is now."""
+
+LEAST_BUSY: Final = 0.5
+"""However much a load swings, this share of what a replica holds is used on purpose."""
 
 RATE: Final = 0.8
 """The share of the requests a second that a replica was seen to answer at most."""
@@ -42,7 +48,7 @@ class Ask:
 def asks(policy: Policy, memory: Memory, reading: Reading) -> Iterator[Ask]:
     """Yield what asks for replicas."""
     ready, targets, load, queue = reading.ready or 0, policy.targets, reading.load, reading.queue
-    limit, bearable = memory.pulse.limit, concurrency(policy, memory)
+    limit, bearable = memory.pulse.limit, concurrency(policy, memory, load or 0.0)
     if load is not None and bearable is not None:
         yield _open(policy, memory, load, bearable)
     if queue is not None and (depth := queue_depth(policy, memory)) is not None:
@@ -55,19 +61,26 @@ def asks(policy: Policy, memory: Memory, reading: Reading) -> Iterator[Ask]:
         yield _slow(reading, reading.ttft_milliseconds, targets.ttft_milliseconds)
 
 
-def concurrency(policy: Policy, memory: Memory) -> float | None:
-    """Return how many requests a replica may have at once: as told, or some of what it holds."""
+def concurrency(policy: Policy, memory: Memory, load: float) -> float | None:
+    """Return how many requests a replica may have at once: as told, or some of what it holds.
+
+    The rest is for what may come before a replica that is asked for now is ready: the larger a load
+    is, and the less it swings, the smaller is that share.
+    """
     if policy.targets.concurrency is not None:
         return policy.targets.concurrency
     capacity = memory.pulse.capacity(policy.capacity)
-    return None if capacity is None else max(capacity * BUSY, 1.0)
+    highest = load + DEVIATIONS * memory.pulse.swing(load)
+    busy = max(BUSY * load / highest, LEAST_BUSY) if load else LEAST_BUSY
+    return None if capacity is None else max(capacity * busy, 1.0)
 
 
 def queue_depth(policy: Policy, memory: Memory) -> int | None:
     """Return how many requests may wait for a replica."""
     if policy.targets.queue_depth is not None:
         return policy.targets.queue_depth
-    return QUEUE_DEPTH if concurrency(policy, memory) is None else None
+    known = policy.targets.concurrency or memory.pulse.capacity(policy.capacity)
+    return QUEUE_DEPTH if known is None else None
 
 
 def missing(policy: Policy, memory: Memory, reading: Reading) -> str | None:

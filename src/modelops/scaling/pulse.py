@@ -10,6 +10,9 @@ FAST_SECONDS: Final = 30.0
 SLOW_SECONDS: Final = 120.0
 """Means of the load that forget so soon; their difference is its trend."""
 
+SPREAD_SECONDS: Final = 600.0
+"""How far the load is from its mean is a mean over so long."""
+
 OWN_SECONDS: Final = 300.0
 """What a replica's cache holds is a mean over so long."""
 
@@ -33,8 +36,8 @@ NOISE: Final = 1.5
 class Pulse:
     """Means over the recent past, since ``watched`` seconds; zero where nothing was seen yet.
 
-    ``load`` are the requests that are open, ``fast`` and ``slow`` means of them. ``coming`` are
-    requests a second, ``done`` those that were answered a second by one replica, and ``most`` the
+    ``load`` are the requests that are open, ``fast`` and ``slow`` means of them, ``spread`` is how
+    far they are from ``fast``, squared. ``coming`` are requests a second, ``done`` those that were answered a second by one replica, and ``most`` the
     highest that this was; at the limit it is forgotten soon, for requests may have become longer.
     ``running`` and ``cached`` are what one replica works on and its cache in percent.
     ``pressed_since`` is since when every replica lets requests wait or is slower than wanted;
@@ -46,6 +49,7 @@ class Pulse:
     load: float = 0.0
     fast: float = 0.0
     slow: float = 0.0
+    spread: float = 0.0
     coming: float = 0.0
     done: float = 0.0
     most: float = 0.0
@@ -83,6 +87,10 @@ class Pulse:
         trend = self.fast - self.slow - NOISE * math.sqrt(max(self.slow, 1.0))
         return max(trend, 0.0) / (SLOW_SECONDS - FAST_SECONDS) * seconds
 
+    def swing(self, load: float) -> float:
+        """Return the deviation of a load around so many requests: as seen, or that of chance."""
+        return math.sqrt(max(self.spread / max(self.slow, 1.0), 1.0) * load)
+
     @property
     def limit(self) -> float | None:
         """Return how many requests a second a replica can answer; None where it was never seen."""
@@ -97,6 +105,7 @@ def _flown(pulse: Pulse, reading: Reading, arrived: float, seconds: float) -> Pu
     gone = max(arrived - (load - pulse.load), 0.0) / seconds
     watched = pulse.watched + seconds
     fast, slow = _share(watched, seconds, FAST_SECONDS), _share(watched, seconds, SLOW_SECONDS)
+    spread = _share(watched, seconds, SPREAD_SECONDS)
     done = pulse.done + fast * (gone / (reading.ready or math.inf) - pulse.done)
     pressed = pulse.pressed_since is not None and reading.at - pulse.pressed_since >= KEPT_SECONDS
     most = pulse.most * (math.exp(-seconds / SLOW_SECONDS) if pressed else 1.0)
@@ -107,6 +116,7 @@ def _flown(pulse: Pulse, reading: Reading, arrived: float, seconds: float) -> Pu
         load=load,
         fast=pulse.fast + fast * (load - pulse.fast),
         slow=pulse.slow + slow * (load - pulse.slow),
+        spread=pulse.spread + spread * ((load - pulse.fast) ** 2 - pulse.spread),
         coming=pulse.coming + fast * (arrived / seconds - pulse.coming),
         done=done,
         most=max(most, done) if watched >= FAST_SECONDS else most,

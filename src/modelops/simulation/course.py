@@ -4,10 +4,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from modelops.simulation.oracle import Plan, oracle
+from modelops.simulation.oracle import Found, Plan, oracle
 from modelops.simulation.scalers import Fixed
 from modelops.simulation.trace import Trace, warmed
-from modelops.simulation.world import Played, Scaler, Setting, World
+from modelops.simulation.world import Patience, Played, Scaler, Setting, World
 
 MANY = 4
 """So many times the replicas that are enough are replicas to spare."""
@@ -38,11 +38,16 @@ class Course:
         course = Course(trace, seconds, setting, objective, min(warm_seconds, seconds))
         return replace(course, setting=replace(setting, replicas=course.enough()))
 
-    def play(self, scaler: Scaler, replicas: int | None = None) -> Played:
-        """Play the trace with somebody who scales, from so many replicas on."""
+    def play(
+        self, scaler: Scaler, replicas: int | None = None, patience: Patience | None = None
+    ) -> Played:
+        """Play the trace with somebody who scales, from so many replicas on.
+
+        It ends early when ``patience`` does.
+        """
         setting = self.setting if replicas is None else replace(self.setting, replicas=replicas)
         total = self.seconds + self.warm_seconds
-        return World(setting, scaler).play(
+        return World(setting, scaler, patience).play(
             warmed(self.trace, self.warm_seconds), total, self.warm_seconds
         )
 
@@ -61,15 +66,18 @@ class Course:
 
     def oracle(self, block: int, tell: Callable[[], None] = lambda: None) -> Played | None:
         """Play the cheapest plan found that meets the objective; None where none does."""
+        wanted = self.objective
+        judged = len(self.trace)
 
-        def play(plan: Plan) -> Played:
+        def trial(plan: Plan, most_late: int) -> Found | None:
             tell()
-            return self.play(plan.scaler, plan.counts[0])
-
-        def good(played: Played) -> bool:
-            return played.attainment(self.objective.ttft_seconds) >= self.objective.share
+            played = self.play(plan.scaler, plan.counts[0], Patience(wanted.ttft_seconds, most_late))
+            late = judged - sum(job.met(wanted.ttft_seconds) for job in played.judged)
+            return Found(plan, played, late) if late <= most_late else None
 
         spare = self.setting.replicas * MANY + 16
         ideal = self.play(Fixed(spare), spare).moments
         open_ = [m.in_flight for m in ideal if m.at <= self.seconds + self.warm_seconds]
-        return oracle(open_, play, good, self.setting.cold_start_seconds, block)
+        most_late = math.floor((1 - wanted.share) * judged + 1e-9)
+        found = oracle(open_, trial, most_late, self.setting.cold_start_seconds, block)
+        return found and found.played

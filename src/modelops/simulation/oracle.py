@@ -3,7 +3,8 @@
 A plan has a replica for each so many requests that are open within a while, asks for it a cold
 start ahead, and keeps it through dips that are shorter than one. All whiles are tried, each with
 as many requests a replica as the objective allows, and the lowest number that is enough all the
-time; then, block by block, whatever can be left out is left out, again and again.
+time. Then, block by block, whatever can be left out is left out: first what makes no request late,
+then what makes few late, at last whatever the objective allows, again and again.
 """
 
 import math
@@ -16,6 +17,9 @@ from modelops.simulation.world import Played
 
 WHILES: Final = (1, 10, 30, 60)
 """Seconds that a plan looks ahead and back."""
+
+SPARED: Final = (0.0, 0.02, 0.08, 1.0)
+"""So much of what may be late is given for one block, in turn."""
 
 SAVES: Final = 0.99
 """A search goes on while it brings the hours down to less than this share."""
@@ -40,102 +44,96 @@ class Plan:
         return Plan(self.counts[:begin] + part + self.counts[begin + block :])
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A plan that is good, what became of the trace by it, and how many requests were late."""
+
+    plan: Plan
+    played: Played
+    late: int
+
+    @property
+    def hours(self) -> float:
+        """What it costs."""
+        return self.played.replica_hours
+
+
+Trial = Callable[[Plan, int], Found | None]
+"""Plays a plan; None when more requests are late than that number."""
+
+
 def oracle(
-    load: Sequence[int],
-    play: Callable[[Plan], Played],
-    good: Callable[[Played], bool],
-    cold_start: float,
-    block: int,
-) -> Played | None:
-    """Return the cheapest outcome found, or None when no plan is good.
+    load: Sequence[int], trial: Trial, most_late: int, cold_start: float, block: int
+) -> Found | None:
+    """Return the cheapest outcome found in which no more are late, or None when no plan is good.
 
     ``load`` is how many requests are open in each second with replicas to spare. ``block`` is how
     many seconds are thinned out at a time; 0 leaves that out.
     """
-    found = [plan for seconds in WHILES for plan in _densest(load, play, good, cold_start, seconds)]
+    found = [
+        *(one for seconds in WHILES for one in _densest(load, trial, most_late, cold_start, seconds)),
+        *_fixed(len(load), math.ceil(max(load)), trial, most_late),
+    ]
     if not found:
         return None
     best = min(found, key=_hours)
-    if not block:
-        return best[1]
-    begun = [best, *_fixed(len(load), math.ceil(max(load)), play, good)]
-    return min((_search(pair, play, good, block) for pair in begun), key=_hours)[1]
+    return _search(best, trial, most_late, block) if block else best
 
 
 def _densest(
-    load: Sequence[int],
-    play: Callable[[Plan], Played],
-    good: Callable[[Played], bool],
-    cold_start: float,
-    seconds: int,
-) -> Iterator[tuple[Plan, Played]]:
+    load: Sequence[int], trial: Trial, most_late: int, cold_start: float, seconds: int
+) -> Iterator[Found]:
     """Yield the good plans on the way to as many requests a replica as there can be."""
     peaks = _highest(load, seconds, seconds)
     low, high = 0.5, float(max(*load, 2))
     while high / low > 1.02:
         middle = math.sqrt(low * high)
         counts = [max(0, math.ceil(peak / middle)) for peak in peaks]
-        plan = Plan(tuple(_highest(counts, 0, math.ceil(cold_start))))
-        played = play(plan)
-        if good(played):
+        found = trial(Plan(tuple(_highest(counts, 0, math.ceil(cold_start)))), most_late)
+        if found:
             low = middle
-            yield plan, played
+            yield found
         else:
             high = middle
 
 
-def _fixed(
-    seconds: int, most: int, play: Callable[[Plan], Played], good: Callable[[Played], bool]
-) -> Iterator[tuple[Plan, Played]]:
-    """Yield the lowest number of replicas that is good all the time."""
-    low, high, found = 0, most, None
+def _fixed(seconds: int, most: int, trial: Trial, most_late: int) -> Iterator[Found]:
+    """Yield the good ones on the way to the lowest number that is good all the time."""
+    low, high = 0, most
     while high - low > 1:
         middle = (low + high) // 2
-        plan = Plan((middle,) * seconds)
-        played = play(plan)
-        if good(played):
-            high, found = middle, (plan, played)
+        found = trial(Plan((middle,) * seconds), most_late)
+        if found:
+            high = middle
+            yield found
         else:
             low = middle
-    if found is not None:
-        yield found
 
 
-def _search(
-    begun: tuple[Plan, Played],
-    play: Callable[[Plan], Played],
-    good: Callable[[Played], bool],
-    block: int,
-) -> tuple[Plan, Played]:
-    """Thin a plan out, in smaller and smaller blocks, until that saves nothing any more."""
+def _search(best: Found, trial: Trial, most_late: int, block: int) -> Found:
+    """Thin a plan out, what costs least first, until that saves nothing any more."""
     while True:
-        before = _hours(begun)
-        for size in (2 * block, block, block // 2):
-            begun = _thinned(*begun, play, good, size)
-        if _hours(begun) > SAVES * before:
-            return begun
+        before = best.hours
+        for share in SPARED:
+            for size in (2 * block, block, block // 2):
+                best = _thinned(best, trial, most_late, math.ceil(share * most_late), size)
+        if best.hours > SAVES * before:
+            return best
 
 
-def _hours(found: tuple[Plan, Played]) -> float:
-    return found[1].replica_hours
+def _thinned(best: Found, trial: Trial, most_late: int, spared: int, block: int) -> Found:
+    """Return it with one replica less in each block where so few more are late by that."""
+    for begin in range(0, len(best.plan.counts), max(block, 1)):
+        found = trial(best.plan.less(begin, block), min(best.late + spared, most_late))
+        if found and found.hours < best.hours:
+            best = found
+    return best
+
+
+def _hours(found: Found) -> float:
+    return found.hours
 
 
 def _highest(values: Sequence[int], back: int, ahead: int) -> list[int]:
     """Return the highest of each value's neighbours."""
     return [max(values[max(n - back, 0) : n + ahead + 1]) for n in range(len(values))]
-
-
-def _thinned(
-    plan: Plan,
-    played: Played,
-    play: Callable[[Plan], Played],
-    good: Callable[[Played], bool],
-    block: int,
-) -> tuple[Plan, Played]:
-    """Return it with one replica less in every block where that is good and cheaper."""
-    for begin in range(0, len(plan.counts), max(block, 1)):
-        less = plan.less(begin, block)
-        found = play(less)
-        if found.replica_hours < played.replica_hours and good(found):
-            plan, played = less, found
-    return plan, played

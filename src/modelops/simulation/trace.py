@@ -67,6 +67,26 @@ def scaled(trace: Trace, load: float, seed: int) -> Trace:
     return tuple(sorted(found, key=lambda request: request.at))
 
 
+def backwards(trace: Trace) -> Trace:
+    """Return the trace from its end to its beginning."""
+    end = trace[-1].at
+    return tuple(replace(request, at=end - request.at) for request in reversed(trace))
+
+
+def shuffled(trace: Trace, seconds: float, seed: int) -> Trace:
+    """Return as long a trace of pieces of so many seconds, drawn from it with replacement."""
+    chance = random.Random(seed)  # noqa: S311  a simulation, no secret
+    count = math.ceil((trace[-1].at + 1e-9) / seconds)
+    pieces: list[list[Request]] = [[] for _ in range(count)]
+    for request in trace:
+        pieces[int(request.at // seconds)].append(request)
+    found: list[Request] = []
+    for number in range(count):
+        drawn = chance.randrange(count)
+        found += [replace(r, at=r.at + (number - drawn) * seconds) for r in pieces[drawn]]
+    return tuple(found)
+
+
 def warmed(trace: Trace, seconds: float) -> Trace:
     """Return the trace with its own beginning of so many seconds before it."""
     before = [request for request in trace if request.at < seconds]

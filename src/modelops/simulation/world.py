@@ -98,12 +98,23 @@ class Played:
         return good / len(self.judged) if self.judged else 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Ends a play as soon as more than so many judged requests waited longer for a first token."""
+
+    ttft_seconds: float
+    most_late: int
+
+
 @dataclass(slots=True, eq=False)
 class World:
     """A trace as it is played."""
 
     setting: Setting
     scaler: Scaler
+    patience: Patience | None = None
+    late: int = 0
+    begin: float = 0.0
     now: float = 0.0
     jobs: list[Job] = field(default_factory=list)
     held: deque[Job] = field(default_factory=deque)
@@ -119,6 +130,7 @@ class World:
     def play(self, trace: Trace, seconds: float, begin: float = 0.0) -> Played:
         """Play a trace of so many seconds to its end and return what became of it."""
         self.chance.seed(self.setting.seed)
+        self.begin = begin
         for _ in range(self.setting.replicas):
             replica = Replica(Engine(self.setting.speed), 0.0)
             self.replicas.append(replica)
@@ -126,12 +138,19 @@ class World:
         self._at(0.0, self._tick)
         self._at(0.0, self._note)
         for request in trace:
+            if self.impatient:
+                break
             self._until(request.at)
             self._arrive(request)
         self._until(seconds)
-        while self.open and self.now < seconds + PATIENCE_SECONDS:
+        while self.open and not self.impatient and self.now < seconds + PATIENCE_SECONDS:
             self._one()
         return self._played(begin, seconds)
+
+    @property
+    def impatient(self) -> bool:
+        """Whether more requests were late than anybody wants to see."""
+        return self.patience is not None and self.late > self.patience.most_late
 
     def reading(self) -> Reading:
         """Return what the gateways and engines tell now."""
@@ -158,7 +177,7 @@ class World:
         heapq.heappush(self.events, (at, next(self.numbers), what))
 
     def _until(self, at: float) -> None:
-        while self.events[0][0] <= at:
+        while self.events[0][0] <= at and not self.impatient:
             self._one()
         self.now = max(self.now, at)
 
@@ -197,9 +216,16 @@ class World:
         done = engine.advance()
         self.open -= len(done)
         self.firsts.extend((due, due - job.request.at) for job in read if job.first == due)
+        if self.patience:
+            self.late += sum(job.first == due and self._late(job) for job in read)
         if replica.leaving and not engine.in_flight:
             self._gone(replica)
         self._expect(replica)
+
+    def _late(self, job: Job) -> bool:
+        """Whether a judged request was late or cut."""
+        assert self.patience  # noqa: S101  asked with patience only
+        return job.request.at >= self.begin and not job.met(self.patience.ttft_seconds)
 
     def _ready(self, replica: Replica) -> None:
         if replica.gone is not None:

@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
-from modelops.cluster import Cluster, ClusterError
+from modelops.cluster import Cluster, ClusterError, Forbidden, NotFound
 
 Kept = TypeVar("Kept")
 Address = tuple[str, str]
 """Namespace and name."""
 
 RETRY_SECONDS: Final = 1.0
+ABSENT_SECONDS: Final = 10.0
+"""How often a kind is looked for that the cluster may lack."""
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +23,8 @@ log = logging.getLogger(__name__)
 class Reflector(Generic[Kept]):
     """Follows one kind; keeps of each object what `keep` makes of it.
 
-    While the API server is away the copy stays as it was.
+    While the API server is away the copy stays as it was. Of a kind that is ``optional`` there are
+    no objects where the cluster does not know it, or does not let us see it.
     """
 
     cluster: Cluster
@@ -31,6 +34,7 @@ class Reflector(Generic[Kept]):
     labels: Mapping[str, str]
     keep: Callable[[Mapping[str, Any]], Kept]
     changed: Callable[[], None]
+    optional: bool = False
     objects: dict[Address, Kept] = field(default_factory=dict)
     complete: bool = False
     """Whether the copy has ever been whole."""
@@ -41,16 +45,25 @@ class Reflector(Generic[Kept]):
             try:
                 await self._follow()
             except ClusterError as error:
-                log.warning("%s objects cannot be followed, trying again: %s", self.kind, error)
-            await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(self._failed(error))
+
+    def _failed(self, error: ClusterError) -> float:
+        """Return after how many seconds to try again."""
+        if self.optional and isinstance(error, NotFound | Forbidden):
+            self._begin({})
+            return ABSENT_SECONDS
+        log.warning("%s objects cannot be followed, trying again: %s", self.kind, error)
+        return RETRY_SECONDS
+
+    def _begin(self, objects: dict[Address, Kept]) -> None:
+        self.objects, self.complete = objects, True
+        self.changed()
 
     async def _follow(self) -> None:
         """Copy everything, then every change; raises ClusterError when the copy may be stale."""
         place = (self.api_version, self.kind, self.namespace, self.labels)
         items, version = await self.cluster.survey(*place)
-        self.objects = {_address(item): self.keep(item) for item in items}
-        self.complete = True
-        self.changed()
+        self._begin({_address(item): self.keep(item) for item in items})
         while True:
             async for what, item in self.cluster.watch(*place, version):
                 version = item["metadata"]["resourceVersion"]

@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
 from prometheus_client import Gauge
 
 from controller.fake import FakeApiServer
@@ -13,6 +15,7 @@ from modelops.cluster import Cluster, plurals
 from modelops.controller import autoscaler
 from modelops.controller.autoscaler import SETTLE_SECONDS, Autoscaler, followed
 from modelops.controller.decisions import STALE_SECONDS, Decisions
+from modelops.controller.keda import DEAF_SECONDS, SICK_SECONDS, Keda, Told
 from modelops.controller.room import Room
 from modelops.scaling.decision import Decision
 from modelops.sync.catalogue import Catalogue
@@ -40,7 +43,31 @@ class Story:
         kinds = {REF.kind: KINDS[REF.kind]}
         models = followed(cluster, Catalogue(kinds=kinds), ())
         undecided = Gauge("undecided", "test", registry=None)
-        self.scaler = Autoscaler(cluster, models, decisions, room, self.looked.append, undecided)
+        keda = Keda.followed(cluster, (), decisions)
+        self.scaler = Autoscaler(
+            cluster, models, decisions, keda, room, self.looked.append, undecided
+        )
+        self.scaled()
+
+    def scaled(self, *names: str, sick: str = "") -> None:
+        """Have these models have a ScaledObject, whose autoscaler may have no metrics."""
+        (copy,) = self.scaler.keda.copies
+        copy.objects = {("team", name): Told(sick=sick) for name in names}
+        copy.complete = True
+
+    async def hear(self, replicas: int, questions: int, now: float) -> None:
+        """Have the gateway say what it decides, and how often KEDA has asked it by then."""
+        entry = {"replicas": replicas, "metric": "concurrency", "sentence": "", "at": now}
+        told = {"models": {"team/chat": {**entry, "questions": questions}}}
+        app = web.Application()
+
+        async def page(_: web.Request) -> web.Response:
+            return web.json_response(told)
+
+        app.add_routes([web.get("/", page)])
+        async with TestServer(app) as server, ClientSession() as session:
+            self.scaler.decisions.url = str(server.make_url("/"))
+            await self.scaler.decisions.read(session, now)
 
     def ask(self, replicas: int) -> None:
         """Have somebody else ask."""
@@ -148,13 +175,69 @@ def test_a_decision_that_grew_old_in_a_long_turn_is_not_followed(
 
 
 def test_where_there_is_a_scaled_object_the_scaler_asks_for_nothing() -> None:
-    """KEDA scales that model."""
+    """KEDA scales that model, or may: before ScaledObjects are known nothing is asked for."""
 
-    async def story() -> int:
+    async def story() -> list[int]:
         told = Story(1)
-        keda = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject"}
-        meta = {"name": "chat", "namespace": "team"}
-        told.server.put({**keda, "metadata": meta}, "scaledobjects")
-        return await told.turn(3)
+        told.scaled("chat")
+        found = [await told.turn(3)]
+        told.scaled("other")
+        told.scaler.keda.copies[0].complete = False
+        found.append(await told.turn(3))
+        told.scaler.keda.copies[0].complete = True
+        return [*found, await told.turn(3)]
 
-    assert asyncio.run(story()) == 1
+    assert asyncio.run(story()) == [1, 1, 3]
+
+
+def test_a_keda_that_does_not_ask_is_helped_and_one_that_asks_again_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A KEDA that is installed and dead is known by its silence towards the gateway."""
+
+    async def story() -> tuple[list[int], list[Ref]]:
+        told, loop = Story(1), asyncio.get_running_loop()
+        told.scaled("chat")
+        began, found = loop.time(), []
+        for after, questions, replicas in (
+            (0.0, 7, 2),
+            (DEAF_SECONDS - 1, 8, 2),
+            (2 * DEAF_SECONDS - 2, 8, 2),
+            (2 * DEAF_SECONDS, 8, 2),
+            (2 * DEAF_SECONDS + 2, 9, 3),
+        ):
+            monkeypatch.setattr(loop, "time", lambda now=began + after: now)
+            await told.hear(replicas, questions, began + after)
+            found.append(await told.go())
+        return found, told.looked
+
+    found, looked = asyncio.run(story())
+    assert found == [1, 1, 1, 2, 2]
+    assert looked == [REF] * 3  # KEDA's, ours, KEDA's again
+
+
+def test_an_autoscaler_of_keda_without_metrics_is_helped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """KEDA's operator may work while its metrics do not reach the cluster's autoscaler."""
+
+    async def story() -> list[int]:
+        told, loop = Story(1), asyncio.get_running_loop()
+        told.scaled("chat", sick="unable to get external metric")
+        began, found = loop.time(), []
+        for turn, after in enumerate((0.0, SICK_SECONDS - 1, SICK_SECONDS + 1)):
+            monkeypatch.setattr(loop, "time", lambda now=began + after: now)
+            await told.hear(3, turn, began + after)
+            found.append(await told.go())
+        told.scaled("chat")
+        await told.hear(4, 9, began + SICK_SECONDS + 2)
+        return [*found, await told.go()]
+
+    assert asyncio.run(story()) == [1, 1, 3, 3]
+
+
+def test_what_keda_says_is_kept() -> None:
+    """What is kept of a ScaledObject changes with its conditions, whatever they hold."""
+    ready = {"type": "Ready", "status": "True", "reason": "ScaledObjectReady", "message": "m"}
+    sick = {"type": "HPAActive", "status": "False", "message": "no metric"}
+    assert Told.of({}) == Told.of({"status": {"conditions": None}}) == Told()
+    assert Told.of({"status": {"conditions": [ready]}}) != Told()
+    assert Told.of({"status": {"conditions": [ready, sick]}}).sick == "no metric"

@@ -91,10 +91,10 @@ def test_where_nothing_is_to_be_scaled_by_keda_there_is_no_scaled_object(world: 
     assert "ScaledObject" not in rendered(passed(world, MEASURED))
 
 
-def refusing() -> Observed:
+def refusing(status: str = "False", reason: str = "NotReady") -> Observed:
     """Return a model whose ScaledObject KEDA does not take."""
     manifest = rendered(passed(observed(live=1), MEASURED))["ScaledObject"]
-    told = {"type": "Ready", "status": "False", "message": "no such secret"}
+    told = {"type": "Ready", "status": status, "reason": reason, "message": "no such secret"}
     child = {**manifest, "status": {"conditions": [told]}}
     child["metadata"] = {**manifest["metadata"], "uid": "s"}
     resource = model(scaling=FREE)
@@ -110,6 +110,30 @@ JUDGED: dict[str, tuple[Observed, Catalogue, str, str]] = {
         "KEDA keeps 0 to 4 replicas; asked for: 3",
     ),
     "its refusal": (refusing(), MEASURED, "ScaledObjectNotReady", "no such secret"),
+    "a trigger that fails": (
+        refusing("Unknown", "PartialTriggerError"),
+        MEASURED,
+        "TriggersFailing",
+        "the number stays as it is, or rises",
+    ),
+    "all triggers fail": (
+        refusing("False", "TriggerError"),
+        MEASURED,
+        "TriggersFailing",
+        "cannot read all triggers (no such secret)",
+    ),
+    "a KEDA that was not heard of yet": (
+        refusing("Unknown", "None"),
+        MEASURED,
+        "KEDA",
+        "KEDA keeps",
+    ),
+    "a KEDA that is dead": (
+        replace(refusing(), keda_trouble="KEDA has not asked the gateway about it for 30 s"),
+        MEASURED,
+        "BuiltIn",
+        "scaler, as KEDA has not asked the gateway about it for 30 s, keeps 0 to 4",
+    ),
     "no KEDA": (observed(live=1, keda=False), MEASURED, "BuiltIn", "as the cluster has no KEDA"),
     "triggers without KEDA": (
         observed(

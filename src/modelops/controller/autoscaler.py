@@ -11,14 +11,15 @@ from aiohttp import ClientSession
 from prometheus_client import Gauge
 
 from modelops.api.base import API_VERSION
-from modelops.cluster import Cluster, ClusterError, Forbidden, Invalid, NotFound
+from modelops.cluster import Cluster, ClusterError, Invalid, NotFound
 from modelops.controller.decisions import Decisions
+from modelops.controller.keda import Keda
 from modelops.controller.room import Room
 from modelops.controller.scaled import Scaled
 from modelops.reflector import Reflector
 from modelops.sync.catalogue import Catalogue
 from modelops.sync.desired import ASKER
-from modelops.sync.observed import SCALED_OBJECT, Ref
+from modelops.sync.observed import Ref
 
 EVERY_SECONDS: Final = 2.0
 SETTLE_SECONDS: Final = 5.0
@@ -69,16 +70,18 @@ class _Asks:
 class Autoscaler:
     """Follows the decisions of the gateway; what is not known changes nothing.
 
-    ``look`` has a model looked at: whether its need is known is told in its status.
+    ``look`` has a model looked at: whether its need is known, and who scales it, is told in its
+    status.
     """
 
     cluster: Cluster
     models: Sequence[Reflector[Scaled | None]]
     decisions: Decisions
+    keda: Keda
     room: Room
     look: Callable[[Ref], None]
     undecided: Gauge
-    _known: Mapping[Ref, bool] = field(default_factory=dict, init=False)
+    _told: Mapping[Ref, object] = field(default_factory=dict, init=False)
     _asks: dict[Ref, _Asks] = field(default_factory=dict, init=False)
 
     async def run(self) -> None:
@@ -86,6 +89,7 @@ class Autoscaler:
         async with asyncio.TaskGroup() as group, ClientSession() as session:
             for reflector in self.models:
                 group.create_task(reflector.run(), name=reflector.kind)
+            group.create_task(self.keda.run())
             while True:
                 await self.decisions.read(session, asyncio.get_running_loop().time())
                 await self.turn()
@@ -95,11 +99,7 @@ class Autoscaler:
         """Go once over all models that scale."""
         everyone = tuple(self._models())
         models = tuple(model for model in everyone if model.free)
-        known = {model.ref: self.decisions.of(model.ref) is not None for model in models}
-        for ref in (ref for ref, now in known.items() if self._known.get(ref) is not now):
-            self.look(ref)
-        self._known = known
-        self.undecided.set(sum(not now for now in known.values()))
+        self._tell([model.ref for model in models])
         self._asks = {m.ref: self._asks.get(m.ref) or _Asks(m.asked) for m in models}
         for model in models:
             await self._scale(model, self._asks[model.ref])
@@ -110,6 +110,16 @@ class Autoscaler:
         for reflector in self.models:
             yield from (model for model in tuple(reflector.objects.values()) if model)
 
+    def _tell(self, refs: Sequence[Ref]) -> None:
+        """Have those looked at of which something else is true than was."""
+        self.keda.look(refs)
+        known = {ref: self.decisions.of(ref) is not None for ref in refs}
+        told = {ref: (known[ref], self.keda.told(ref), self.keda.trouble(ref)) for ref in refs}
+        for ref in (ref for ref, now in told.items() if self._told.get(ref) != now):
+            self.look(ref)
+        self._told = told
+        self.undecided.set(sum(not now for now in known.values()))
+
     async def _scale(self, model: Scaled, asks: _Asks) -> None:
         now = asyncio.get_running_loop().time()
         self.decisions.go_on(now)
@@ -119,19 +129,12 @@ class Autoscaler:
             return
         if now - asks.foreign_since < SETTLE_SECONDS and decision.metric != "held":
             return
+        if not self.keda.known or self.keda.scales(model.ref):
+            return
         try:
-            if not await self._by_keda(model.ref):
-                await self.cluster.scale(model.ref, model.asked, decision.replicas, ASKER)
-                asks.own = decision.replicas
+            await self.cluster.scale(model.ref, model.asked, decision.replicas, ASKER)
+            asks.own = decision.replicas
         except (Invalid, NotFound):
             return  # somebody else has asked meanwhile, or the model is gone
         except ClusterError as error:
             log.warning("%s/%s cannot be scaled: %s", model.ref.namespace, model.ref.name, error)
-
-    async def _by_keda(self, ref: Ref) -> bool:
-        """Tell whether KEDA scales a model: it has a ScaledObject."""
-        try:
-            await self.cluster.get(SCALED_OBJECT.ref(ref.namespace, ref.name))
-        except (NotFound, Forbidden):
-            return False
-        return True

@@ -29,6 +29,8 @@ class _Entry(BaseModel):
     target: float | None = None
     at: float
     silent: bool = False
+    questions: int | None = None
+    """How often KEDA has asked about it; None where the gateway does not say."""
 
     def decision(self) -> Decision:
         return Decision(self.replicas, self.metric, self.sentence, self.value, self.target)
@@ -47,10 +49,14 @@ class _Document(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """An entry, and when it was first heard by our own clock: others' clocks may be wrong."""
+    """An entry, and when it was first heard by our own clock: others' clocks may be wrong.
+
+    ``questioned`` is when KEDA was last heard to have asked about the model; at first, now.
+    """
 
     entry: _Entry
     since: float
+    questioned: float
 
 
 @dataclass(slots=True)
@@ -76,6 +82,13 @@ class Decisions:
         """Tell whether a model is known to have no request, in flight or held."""
         entry = self._entry(ref)
         return entry is not None and entry.silent
+
+    def questioned(self, ref: Ref, seconds: float) -> bool:
+        """Tell whether KEDA may have asked about a model in the last so many seconds."""
+        heard = self._heard.get(f"{ref.namespace}/{ref.name}")
+        if heard is None or heard.entry.questions is None:
+            return True
+        return self._now - heard.questioned < seconds
 
     def overrule(self, ref: Ref, decision: Decision) -> None:
         """Have a decision of ours stand for a while, until the gateway has seen what came of it.
@@ -106,8 +119,10 @@ class Decisions:
 
     def _hear(self, name: str, entry: _Entry, now: float) -> _Heard:
         before = self._heard.get(name)
-        same = before is not None and before.entry.at == entry.at
-        return _Heard(entry, before.since if before and same else now)
+        if before is None:
+            return _Heard(entry, now, now)
+        same, quiet = before.entry.at == entry.at, before.entry.questions == entry.questions
+        return _Heard(entry, before.since if same else now, before.questioned if quiet else now)
 
     def _complain(self, trouble: str) -> None:
         if not self.trouble:

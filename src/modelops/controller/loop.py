@@ -68,6 +68,8 @@ class Loop:
     """Tells how many replicas the gateway says that a model needs."""
     note: Callable[[Ref], str] = lambda _: ""
     """Tells what there is to say of a model's priority."""
+    keda_trouble: Callable[[Ref], str] = lambda _: ""
+    """Tells why KEDA does not scale a model that it should."""
 
     async def run(self, ref: Ref) -> float | None:
         """Do one pass; return the seconds after which to look again.
@@ -102,7 +104,12 @@ class Loop:
         if observed is None:
             return None
         self.on_lacking(observed.lacking)
-        return replace(observed, decision=self.decided(ref), note=self.note(ref))
+        return replace(
+            observed,
+            decision=self.decided(ref),
+            note=self.note(ref),
+            keda_trouble=self.keda_trouble(ref),
+        )
 
     async def _conclude(self, observed: Observed | ObservedBuild) -> tuple[Desired, Failure | None]:
         now = self.now()

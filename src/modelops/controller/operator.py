@@ -12,6 +12,7 @@ from modelops.cluster import ApiServer, Cluster, plurals
 from modelops.controller.autoscaler import Autoscaler, followed
 from modelops.controller.decisions import Decisions
 from modelops.controller.election import Election
+from modelops.controller.keda import Keda
 from modelops.controller.lookout import Lookout
 from modelops.controller.loop import Loop
 from modelops.controller.metrics import Metrics
@@ -114,6 +115,7 @@ def assemble(
 ) -> Operator:
     """Return an operator that has not started."""
     decisions = Decisions(settings.decisions_url)
+    keda = Keda.followed(cluster, settings.namespaces, decisions)
     room = Room(cluster, decisions, lambda ref: queue.add(ref))  # noqa: PLW0108  it is made below
     loop = Loop(
         cluster,
@@ -123,6 +125,7 @@ def assemble(
         on_lacking=lambda kinds: lookout.miss(kinds),  # noqa: PLW0108  it is made below
         decided=decisions.of,
         note=room.note,
+        keda_trouble=keda.trouble,
     )
     queue = Queue(loop.run)
     metrics.watch_depth(lambda: len(queue))
@@ -139,6 +142,7 @@ def assemble(
             cluster,
             followed(cluster, catalogue, settings.namespaces),
             decisions,
+            keda,
             room,
             queue.add,
             metrics.undecided,

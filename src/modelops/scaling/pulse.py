@@ -37,8 +37,9 @@ class Pulse:
     """Means over the recent past, since ``watched`` seconds; zero where nothing was seen yet.
 
     ``load`` are the requests that are open, ``fast`` and ``slow`` means of them, ``spread`` is how
-    far they are from ``fast``, squared. ``coming`` are requests a second, ``done`` those that were answered a second by one replica, and ``most`` the
-    highest that this was; at the limit it is forgotten soon, for requests may have become longer.
+    far they are from ``fast``, squared. ``coming`` are requests a second, ``done`` those that were
+    answered a second by one replica, and ``most`` the highest that this was; at the limit it is
+    forgotten soon, for requests may have become longer.
     ``running`` and ``cached`` are what one replica works on and its cache in percent.
     ``pressed_since`` is since when every replica lets requests wait or is slower than wanted;
     ``limited_at`` is when that had last been so for long.

@@ -71,7 +71,9 @@ class Course:
 
         def trial(plan: Plan, most_late: int) -> Found | None:
             tell()
-            played = self.play(plan.scaler, plan.counts[0], Patience(wanted.ttft_seconds, most_late))
+            played = self.play(
+                plan.scaler, plan.counts[0], Patience(wanted.ttft_seconds, most_late)
+            )
             late = judged - sum(job.met(wanted.ttft_seconds) for job in played.judged)
             return Found(plan, played, late) if late <= most_late else None
 
@@ -80,4 +82,4 @@ class Course:
         open_ = [m.in_flight for m in ideal if m.at <= self.seconds + self.warm_seconds]
         most_late = math.floor((1 - wanted.share) * judged + 1e-9)
         found = oracle(open_, trial, most_late, self.setting.cold_start_seconds, block)
-        return found and found.played
+        return found.played if found else None

@@ -71,7 +71,11 @@ def oracle(
     many seconds are thinned out at a time; 0 leaves that out.
     """
     found = [
-        *(one for seconds in WHILES for one in _densest(load, trial, most_late, cold_start, seconds)),
+        *(
+            one
+            for seconds in WHILES
+            for one in _densest(load, trial, most_late, cold_start, seconds)
+        ),
         *_fixed(len(load), math.ceil(max(load)), trial, most_late),
     ]
     if not found:

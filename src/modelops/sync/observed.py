@@ -106,7 +106,8 @@ class Observed(Subject):
     ``logs`` holds, by pod, the last lines of an engine that crashed; ``lacking`` are the optional
     types that were looked for and that the cluster does not know; ``decision`` is how many replicas
     the gateway says that it needs, None when it does not say; ``note`` is what there is to say of
-    priorities among models, empty most often.
+    priorities among models and ``keda_trouble`` why KEDA does not scale it where it should, both
+    empty most often.
     """
 
     kind: ServingKind
@@ -116,6 +117,7 @@ class Observed(Subject):
     lacking: frozenset[ChildType] = frozenset()
     decision: Decision | None = None
     note: str = ""
+    keda_trouble: str = ""
 
     def child(self, child_type: ChildType) -> Manifest | None:
         """Return the live child of that type, if there is one."""

@@ -17,7 +17,12 @@ Reason = Literal[
     "NoGateway",
     "MetricsMissing",
     "ScaledObjectNotReady",
+    "TriggersFailing",
 ]
+
+_FAILING: Final = frozenset({"TriggerError", "PartialTriggerError"})
+"""How KEDA calls it when it cannot read a trigger."""
+
 
 _NO_SCALER: Final = (
     "nothing measures what the model needs: set the chart's value gateway.enabled; "
@@ -38,9 +43,9 @@ def _judged(observed: Observed, plan: Plan) -> c.Condition:
     if observed.decision is None:
         told = "the gateway does not say how many replicas are needed: the number stays as it is"
         return c.Condition(c.SCALING_ACTIVE, "False", "MetricsMissing", _asked(told, plan))
-    refusal = _refusal(observed)
+    refusal = None if observed.keda_trouble else _refusal(observed)
     if refusal:
-        return c.Condition(c.SCALING_ACTIVE, "False", "ScaledObjectNotReady", refusal)
+        return c.Condition(c.SCALING_ACTIVE, "False", *refusal)
     reason, who = _who(observed, plan)
     low, high = plan.spec.scaling.minimum, plan.spec.scaling.maximum
     told = f"{who} keeps {low} to {high} replicas"
@@ -70,18 +75,26 @@ def _asked(told: str, plan: Plan) -> str:
 
 def _who(observed: Observed, plan: Plan) -> tuple[Reason, str]:
     """Return whether KEDA scales the model or we do, and the sentence's subject."""
-    if not observed.lacking & {*KEDA_TYPES}:
+    lacking = "the cluster has no KEDA" if observed.lacking & {*KEDA_TYPES} else ""
+    why = lacking or observed.keda_trouble
+    if not why:
         return "KEDA", "KEDA"
     triggers = "; spec.scaling.triggers wait for it" if plan.spec.scaling.triggers else ""
-    return "BuiltIn", f"the operator's own scaler, as the cluster has no KEDA{triggers},"
+    return "BuiltIn", f"the operator's own scaler, as {why}{triggers},"
 
 
-def _refusal(observed: Observed) -> str | None:
-    """Return what KEDA has against the ScaledObject, if anything."""
+def _refusal(observed: Observed) -> tuple[Reason, str] | None:
+    """Return what KEDA has against the ScaledObject or its triggers, if anything."""
     found = observed.child(SCALED_OBJECT)
     conditions = ((found or {}).get("status") or {}).get("conditions") or ()
     ready = next((one for one in conditions if one.get("type") == "Ready"), None)
+    told = short((ready or {}).get("message"))
+    if ready and ready.get("reason") in _FAILING:
+        kept = "the number stays as it is, or rises by what can be read"
+        return "TriggersFailing", c.one_line(f"KEDA cannot read all triggers ({told}): {kept}")
     if not ready or ready.get("status") != "False":
         return None
-    told = short(ready.get("message"))
-    return c.one_line(f"KEDA does not take the ScaledObject ({told}): the number stays as it is")
+    kept = "the number stays as it is"
+    return "ScaledObjectNotReady", c.one_line(
+        f"KEDA does not take the ScaledObject ({told}): {kept}"
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ class Entry:
     """One decision, when it was made (unix seconds), and what the next one must remember.
 
     ``silent`` tells that there was no request then: none in flight, none held. ``asked`` is how
-    many replicas are asked for as yet.
+    many replicas are asked for as yet, ``questions`` how often KEDA has asked about the model.
     """
 
     decision: Decision
@@ -38,6 +39,7 @@ class Entry:
     memory: Memory
     silent: bool = False
     asked: int | None = None
+    questions: int = 0
 
     @property
     def active(self) -> bool:
@@ -60,6 +62,7 @@ class Entry:
             "sentence": made.sentence,
             "at": self.at,
             "silent": self.silent,
+            "questions": self.questions,
         }
 
 
@@ -71,13 +74,20 @@ class Book:
     scaled: frozenset[str] | None = None
     """The models that scale, decided about already or not; None while they are not known."""
     waiting: dict[str, set[asyncio.Event]] = field(default_factory=dict)
+    questions: Counter[str] = field(default_factory=Counter)
+    """How often KEDA has asked this pod, by the models' clusters."""
 
     def follow(self, models: Iterable[Model]) -> None:
         """Keep entries of these models only; who waits for news of another hears it is gone."""
         before, self.scaled = self.scaled, frozenset(map(named, models))
         self.entries = {name: e for name, e in self.entries.items() if name in self.scaled}
         for name in (before or frozenset()) - self.scaled:
+            self.questions.pop(_cluster(name), None)
             self._tell(name)
+
+    def question(self, name: str) -> None:
+        """Count a question of KEDA's about a model that scales."""
+        self.questions[_cluster(name)] += 1
 
     def decide(self, models: Iterable[Model], found: Found, at: float) -> None:
         """Decide about these models by what was found; `at` is in unix seconds."""
@@ -91,7 +101,10 @@ class Book:
         memory = before.memory if before else Memory()
         reading = found.reading(model, at)
         decision, memory = decide(policy, memory, reading)
-        now = self.entries[name] = Entry(decision, at, memory, reading.silent, model.asked)
+        questions = found.questions(model)
+        now = self.entries[name] = Entry(
+            decision, at, memory, reading.silent, model.asked, questions
+        )
         if before is None or before.decision != decision or before.active is not now.active:
             _log(name, before, decision)
             self._tell(name)
@@ -120,6 +133,11 @@ class Book:
     def _tell(self, name: str) -> None:
         for event in self.waiting.get(name, ()):
             event.set()
+
+
+def _cluster(name: str) -> str:
+    """Return what the cluster of a model is called that others name so."""
+    return name.replace("/", ".", 1)
 
 
 def _log(name: str, before: Entry | None, decision: Decision) -> None:

@@ -44,6 +44,7 @@ class Demand:
     def __post_init__(self) -> None:
         self.engines = Engines(self._endpoints)
         self.pages = Pages(lambda: self.local.share, self.book)
+        self.local.questions = lambda: self.book.questions
         self.local.read, self.peers.heard = self._all_due, self._held_due
 
     def follow(self, snapshot: Snapshot) -> None:

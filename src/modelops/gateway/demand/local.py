@@ -37,6 +37,8 @@ class Local:
     """Requests at the activator."""
     queued: Held = nothing
     """Requests that wait for their turn at a saturated model."""
+    questions: Held = nothing
+    """Questions of KEDA about models, not requests."""
     read: Callable[[], None] = lambda: None
     """Called after each reading of Envoy's counts."""
     seconds: float = SECONDS
@@ -55,6 +57,7 @@ class Local:
             held=dict(self.held()),
             queued=dict(self.queued()),
             arrivals=dict(self.arrivals),
+            questions=dict(self.questions()),
         )
 
     @property

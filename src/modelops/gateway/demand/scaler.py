@@ -96,6 +96,7 @@ class Scaler:
         if name not in self.book.scaled:
             words = f"{name} does not exist, is paused, or has one possible number of replicas"
             await _refuse(context, grpc.StatusCode.NOT_FOUND, words)
+        self.book.question(name)
         return name
 
     @asynccontextmanager

@@ -17,7 +17,8 @@ class Share(BaseModel):
 
     ``in_flight`` requests are at its Envoy, the ``held`` ones at the activator among them; None
     while Envoy does not answer. ``queued`` ones wait at the pod for their turn, and are not in
-    flight yet. ``arrivals`` are all requests since the process began, which ``pod`` identifies.
+    flight yet. ``arrivals`` are all requests since the process began, which ``pod`` identifies,
+    and ``questions`` all that KEDA has asked this pod about the models.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -27,3 +28,4 @@ class Share(BaseModel):
     held: Counts = Field(default_factory=dict)
     queued: Counts = Field(default_factory=dict)
     arrivals: Counts = Field(default_factory=dict)
+    questions: Counts = Field(default_factory=dict)

@@ -40,6 +40,10 @@ class Found:
     engines: Mapping[Endpoint, Engine]
     arrivals: Mapping[str, int]
 
+    def questions(self, model: Model) -> int:
+        """Return how often KEDA has asked the pods that answer about a model."""
+        return sum(s.questions.get(model.cluster, 0) for s in self.shares if s is not None)
+
     def reading(self, model: Model, at: float) -> Reading:
         """Return what is known of a model; `at` is in unix seconds."""
         told = [self.engines[e] for e in model.endpoints if e in self.engines]

@@ -10,6 +10,7 @@ from e2e.keda import NAMESPACE, keda
 from e2e.keys import new_key
 from e2e.platform import GATEWAY, SYSTEM_NAMESPACE
 from e2e.scaling.record import recorded, writers
+from e2e.scaling.state import until_replicas, until_scaled_by
 from e2e.scaling.traffic import ask, busy
 from e2e.space import Space
 
@@ -41,54 +42,52 @@ def caller(served: Space) -> Iterator[openai.OpenAI]:
         yield known
 
 
-def replicas(space: Space) -> int | None:
-    """Return how many replicas the model's Deployment is to have."""
-    found = space.kube.get("deployment", NAME, space.name)
-    return found["spec"].get("replicas") if found else None
-
-
-def until_replicas(space: Space, count: int, seconds: float) -> None:
-    """Wait until the model is to have so many replicas."""
-    space.until(
-        lambda: replicas(space) == count,
-        seconds,
-        lambda: f"{NAME} has {replicas(space)} replicas: {space.condition(NAME, 'ScalingActive')}",
-    )
-
-
-def until_scaled_by(space: Space, reason: str, seconds: float) -> None:
-    """Wait until the model says who scales it."""
-    space.until(
-        lambda: space.condition(NAME, "ScalingActive").get("reason") == reason,
-        seconds,
-        lambda: f"{NAME} is not scaled by {reason}: {space.condition(NAME, 'ScalingActive')}",
-    )
-
-
 def test_scalers_take_over_from_each_other(served: Space, caller: openai.OpenAI) -> None:
     """The operator scales, KEDA takes over when it comes, and nothing is lost when it dies."""
     assert ask(caller, NAME) == 200  # the first request wakes the model
-    until_scaled_by(served, "BuiltIn", 30)
+    until_scaled_by(served, NAME, "BuiltIn", 30)
     with busy(caller, NAME, 3):
-        until_replicas(served, 2, 60)
+        until_replicas(served, NAME, 2, 60)
         with recorded(served, NAME) as counts:
             keda("up")
-            until_scaled_by(served, "KEDA", 60)
+            until_scaled_by(served, NAME, "KEDA", 60)
             served.kube.wait(f"scaledobject/{NAME}", "condition=Ready", served.name, 60)
             served.kube.run("delete", "pods", "--all", "-n", NAMESPACE, "--wait")
             served.kube.run("rollout", "status", "deployment", "-n", NAMESPACE, "--timeout=120s")
         assert set(counts) == {2}
 
 
+def keda_pods(space: Space, count: int) -> None:
+    """Have KEDA's operator run so often."""
+    where = ("-n", NAMESPACE, f"--replicas={count}")
+    space.kube.run("scale", "deployment", "keda-operator", *where)
+    space.kube.run("rollout", "status", "deployment", "-n", NAMESPACE, "--timeout=120s")
+
+
+def test_a_keda_that_does_not_run_is_stood_in_for(served: Space, caller: openai.OpenAI) -> None:
+    """The operator's scaler takes over within about a minute, and hands over to KEDA again."""
+    keda_pods(served, 0)
+    until_scaled_by(served, NAME, "BuiltIn", 75)
+    assert "KEDA has not asked" in served.condition(NAME, "ScalingActive")["message"]
+    until_replicas(served, NAME, 0, 120)
+    with busy(caller, NAME, 3):
+        until_replicas(served, NAME, 2, 120)
+        with recorded(served, NAME) as counts:
+            keda_pods(served, 1)
+            until_scaled_by(served, NAME, "KEDA", 90)
+        assert set(counts) == {2}
+    assert writers(served, "deployment", NAME, "spec", "replicas") == {"modelops-scaler"}
+
+
 def test_keda_scales_to_zero_and_back(served: Space, caller: openai.OpenAI) -> None:
     """KEDA takes an idle model's replicas and gives it two; they stay when KEDA is removed."""
-    until_replicas(served, 0, 90)
+    until_replicas(served, NAME, 0, 90)
     served.until_reason(NAME, "Idle", 30)
     with busy(caller, NAME, 3):
-        until_replicas(served, 2, 120)
+        until_replicas(served, NAME, 2, 120)
 
         with recorded(served, NAME) as counts:
             keda("down")
-            until_scaled_by(served, "BuiltIn", 90)
+            until_scaled_by(served, NAME, "BuiltIn", 90)
         assert set(counts) == {2}
     assert writers(served, "deployment", NAME, "spec", "replicas") == {"modelops-scaler"}

@@ -216,6 +216,18 @@ def test_a_keda_that_does_not_ask_is_helped_and_one_that_asks_again_is_left_alon
     assert looked == [REF] * 3  # KEDA's, ours, KEDA's again
 
 
+def test_who_scales_is_told_as_it_is_done() -> None:
+    """Before a ScaledObject is seen the scaler asks, and the condition says that it does."""
+
+    async def story() -> list[str]:
+        keda = Story(1).scaler.keda
+        found = [keda.trouble(REF)]
+        keda.copies[0].complete = False
+        return [*found, keda.trouble(REF)]
+
+    assert asyncio.run(story()) == ["KEDA does not have its ScaledObject yet", ""]
+
+
 def test_an_autoscaler_of_keda_without_metrics_is_helped(monkeypatch: pytest.MonkeyPatch) -> None:
     """KEDA's operator may work while its metrics do not reach the cluster's autoscaler."""
 

@@ -112,6 +112,18 @@ def test_arrivals_are_what_was_added() -> None:
     assert arrivals.total == {"m": 3 + 1 + 1}
 
 
+def test_models_that_are_gone_are_not_remembered() -> None:
+    """Of each model that ever was nothing stays; one that comes back begins at zero."""
+    local, arrivals = Local("http://127.0.0.1:1"), Arrivals()
+    for total in ({"t.a": 1, "t.b": 1}, {"t.a": 4, "t.b": 3}):
+        local.take(Counted({}, total))
+        arrivals.hear([local.share])
+    for counts in (local, arrivals):
+        counts.keep({"t.b", "t.c"})
+    assert local.share.arrivals == {"t.b": 2}
+    assert arrivals.total == {"t.b": 2}
+
+
 def test_an_envoy_that_begins_again_counts_from_zero() -> None:
     """No request is counted twice or negatively; chains count for the model that they reach."""
     local = Local("http://127.0.0.1:1")

@@ -95,6 +95,27 @@ def test_keda_is_told_how_many_replicas() -> None:
     asyncio.run(story())
 
 
+def test_all_pods_know_how_often_keda_has_asked() -> None:
+    """KEDA asks one of the pods, and the operator may read the decisions of another."""
+
+    async def story() -> None:
+        async with pods(2) as (pod, other), keda(pod) as channel:
+
+            def counts() -> list[int]:
+                books = (one.demand.book.document()["models"] for one in (pod, other))
+                return [book.get("team/chat", {}).get("questions", -1) for book in books]
+
+            await eventually(lambda: counts() == [0, 0])
+            for _ in range(3):
+                await Keda(channel).call("IsActive")(reference())
+            await eventually(lambda: counts() == [3, 3])
+            for one in (pod, other):
+                one.knows()
+            assert not pod.demand.book.questions
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize(
     ("asked", "code", "words"),
     [

@@ -47,6 +47,33 @@ def test_what_is_no_schedule_is_refused(start: str, zone: str) -> None:
         Schedule("s", start, "0 9 * * *", 1, zone)
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "held"),
+    [
+        ("30 2", "0 4", {"02:30": 2.5}),  # from the first 02:30 on, all through the second
+        ("30 1", "30 2", {"01:30": 1.0, "02:30": None}),
+        ("15 2", "45 2", {"02:15": 0.5, "+02:15": 0.5}),
+        ("0 *", "30 *", {}),
+    ],
+)
+def test_a_schedule_that_begins_in_an_hour_that_comes_twice(
+    start: str, end: str, held: dict[str, float | None]
+) -> None:
+    """It holds from the first time that clocks show its start."""
+    night = Schedule("night", f"{start} * * *", f"{end} * * *", 2, "Europe/Berlin")
+    second = at("2026-10-25T02:00:00") + 3600
+    for text, hours in held.items():
+        begun = at(f"2026-10-25T{text.lstrip('+')}:00") + 3600 * text.startswith("+")
+        assert night.holds(begun) is (hours is not None)
+        assert not night.holds(begun - 1) or hours is None
+        if hours:
+            assert night.holds(begun + 3600 * hours - 1)
+            assert not night.holds(begun + 3600 * hours)
+    if not held:
+        halves = [night.holds(second - 3600 + 900 * step) for step in range(12)]
+        assert halves == [True, True, False, False] * 3
+
+
 @pytest.mark.parametrize("day", ["2026-03-29", "2026-10-25", "2026-11-24"])
 def test_a_schedule_holds_without_a_gap_when_clocks_change(day: str) -> None:
     """From its start to its end it holds once, on days with an hour twice and with one missing."""

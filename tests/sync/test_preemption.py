@@ -15,7 +15,7 @@ GPU = "nvidia.com/gpu"
 def model(name: str, priority: int = 0, *, replicas: int = 1, count: int = 1) -> Contender:
     """Return an idle model."""
     ref = Ref("modelops.dev/v1alpha1", "TextModel", "team", name)
-    return Contender(ref, priority, GPU, count, replicas, idle=True)
+    return Contender(ref, priority, GPU, count, replicas, replicas, idle=True)
 
 
 WAITING = replace(model("waiting", 10, replicas=1, count=2), waits=True, idle=False)
@@ -33,6 +33,12 @@ CHOICES: dict[str, tuple[Contender, list[Contender], list[str]]] = {
     "equal priority": (WAITING, [model("a", 10, count=2)], []),
     "busy": (WAITING, [replace(model("a", count=2), idle=False)], []),
     "another resource": (WAITING, [replace(model("a", count=2), resource_name="amd.com/gpu")], []),
+    "pending itself": (
+        WAITING,
+        [replace(model("a", count=2), ready=0), model("b", 5, count=2)],
+        ["b"],
+    ),
+    "partly pending": (WAITING, [replace(model("a", replicas=2), ready=1), model("b")], ["a", "b"]),
     "at zero already": (WAITING, [model("a", replicas=0, count=2)], []),
     "nobody waits": (replace(WAITING, waits=False), [model("a", count=2)], []),
     "on CPU": (
@@ -51,12 +57,13 @@ def test_who_gives_way(waiting: Contender, others: list[Contender], expected: li
 
 
 contenders = st.builds(
-    lambda name, resource, idle, **more: replace(
-        model(name, **more), resource_name=resource, idle=idle
+    lambda name, resource, idle, ready, **more: replace(
+        model(name, **more), resource_name=resource, idle=idle, ready=ready
     ),
     st.sampled_from("abcdef"),
     st.sampled_from([None, GPU, "amd.com/gpu"]),
     st.booleans(),
+    st.integers(0, 3),
     priority=st.integers(-2, 12),
     replicas=st.integers(0, 3),
     count=st.integers(0, 4),
@@ -71,5 +78,5 @@ def test_only_idle_models_of_lower_priority_give_way(others: list[Contender]) ->
         assert one.idle
         assert one.priority < WAITING.priority
         assert one.resource_name == WAITING.resource_name
-    freed = [one.count * one.replicas for one in gone]
+    freed = [one.held for one in gone]
     assert not gone or sum(freed) >= WAITING.count > sum(freed[:-1])

@@ -77,7 +77,7 @@ class Keda:
     def trouble(self, ref: Ref) -> str:
         """Return why KEDA does not scale a model that it should; empty where it does."""
         if self.told(ref) is None:
-            return ""
+            return "KEDA does not have its ScaledObject yet" if self.known else ""
         if not self.decisions.questioned(ref, DEAF_SECONDS):
             return f"KEDA has not asked the gateway about it for {DEAF_SECONDS:.0f} s"
         since = self._sick_since.get(ref)

@@ -17,13 +17,17 @@ from modelops.sync.preemption import Contender
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """How a model wants to be scaled, what a replica takes, and what no node has enough of."""
+    """How a model wants to be scaled, what a replica takes, and what no node has enough of.
+
+    ``ready`` of its replicas answer.
+    """
 
     ref: Ref
     scaling: Scaling
     policy: Policy
     accelerators: Accelerators | None
     lacking: str = ""
+    ready: int = 0
 
     @classmethod
     def of(
@@ -36,7 +40,8 @@ class Scaled:
         except ValueError:
             return None
         taken = accelerators(spec, platform)
-        return cls(Ref.of(resource), spec.scaling, policy, taken, _lacking(resource))
+        ready = int((resource.get("status") or {}).get("readyReplicas") or 0)
+        return cls(Ref.of(resource), spec.scaling, policy, taken, _lacking(resource), ready)
 
     @property
     def asked(self) -> int | None:
@@ -59,6 +64,7 @@ class Scaled:
             resource_name=name,
             count=taken.count if taken else 0,
             replicas=self.asked or 0,
+            ready=self.ready,
             waits=preempts and name is not None and f"Insufficient {name}" in self.lacking,
             idle=silent and self.free and self.policy.floor(now) == 0,
         )

@@ -90,17 +90,18 @@ def model(manifest: Mapping[str, Any]) -> Model:
         asked=scaling.get("replicas", (manifest.get("status") or {}).get("replicas")),
         kind=manifest["kind"],
         jobs=KINDS[manifest["kind"]].jobs,
-        scale=_scale(scaling),
+        scale=_scale(scaling, (manifest.get("status") or {}).get("replicas")),
         trouble=_trouble(manifest),
     )
 
 
-def _scale(scaling: Mapping[str, Any]) -> Scale:
+def _scale(scaling: Mapping[str, Any], live: int | None) -> Scale:
+    """Return what counts of a model's scaling; while it is paused that is what there is."""
     minimum, asked = scaling.get("minReplicas", 1), scaling.get("replicas")
     most = scaling.get("maxReplicas")
     maximum = max(1, minimum) if most is None else most
     paused = scaling.get("state") == "Paused"
-    return Scale(min(minimum, maximum), maximum, asked, paused)
+    return Scale(min(minimum, maximum), maximum, live if paused else asked, paused)
 
 
 def _trouble(manifest: Mapping[str, Any]) -> str:

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
+
+CHANGE_SECONDS: Final = 10_800.0
+"""Clocks are not changed by more than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +32,38 @@ class Schedule:
         _zone(self.name, self.time_zone)
 
     def holds(self, now: float) -> bool:
-        """Say whether it holds at that time, in unix seconds."""
-        at = datetime.fromtimestamp(now, UTC).astimezone(ZoneInfo(self.time_zone))
-        begun, ended = _last(self.start, at), _last(self.end, at)
+        """Say whether it holds at that time, in unix seconds.
+
+        It begins, and ends, whenever its zone's clocks show the time: twice in an hour that comes
+        twice.
+        """
+        zone = ZoneInfo(self.time_zone)
+        begun, ended = _last(self.start, now, zone), _last(self.end, now, zone)
         return begun is not None and (ended is None or begun > ended)
 
 
-def _last(line: str, at: datetime) -> datetime | None:
+def _last(line: str, now: float, zone: ZoneInfo) -> float | None:
     """Return when a cron line came last, at that time included."""
-    return next(CronSim(line, at + timedelta(seconds=1), reverse=True), None)
+    at = datetime.fromtimestamp(now, UTC).astimezone(zone)
+    near = timedelta(seconds=CHANGE_SECONDS)
+    if (at - near).astimezone(UTC).astimezone(zone).utcoffset() == at.utcoffset():
+        last = next(CronSim(line, at + timedelta(seconds=1), reverse=True), None)
+        return None if last is None else last.timestamp()
+    return _last_of_change(line, now, at.replace(tzinfo=None), zone)
+
+
+def _last_of_change(line: str, now: float, wall: datetime, zone: ZoneInfo) -> float | None:
+    """Return the same soon after clocks were changed, when one time can have been twice."""
+    best: float | None = None
+    near = timedelta(seconds=CHANGE_SECONDS)
+    for shown in CronSim(line, wall + near, reverse=True):
+        times = (shown.replace(tzinfo=zone, fold=fold).timestamp() for fold in (0, 1))
+        best = max(
+            (time for time in (best, *times) if time is not None and time <= now), default=None
+        )
+        if best is not None and shown < wall - near:
+            break
+    return best
 
 
 def _line(name: str, line: str) -> None:

@@ -10,8 +10,9 @@ from modelops.sync.observed import Ref
 class Contender:
     """A model, as far as it matters where accelerators are few.
 
-    One replica takes ``count`` of ``resource_name`` (None: it takes none), and ``replicas`` are
-    asked for. ``waits`` tells that it preempts and that no node has room for a replica of it;
+    One replica takes ``count`` of ``resource_name`` (None: it takes none), ``replicas`` are asked
+    for, and ``ready`` ones hold it for sure: one that no node has room for holds nothing.
+    ``waits`` tells that it preempts and that no node has room for a replica of it;
     ``idle`` that it may go to zero and is known to have no request, in flight or held.
     """
 
@@ -20,8 +21,14 @@ class Contender:
     resource_name: str | None
     count: int
     replicas: int
+    ready: int = 0
     waits: bool = False
     idle: bool = False
+
+    @property
+    def held(self) -> int:
+        """How much of the resource it gives back when it goes to zero."""
+        return self.count * min(self.ready, self.replicas)
 
     @property
     def name(self) -> str:
@@ -40,15 +47,15 @@ def giving_way(waiting: Contender, others: Iterable[Contender]) -> tuple[Contend
     for one in sorted(others, key=_order):
         if missing > 0 and _yields(one, waiting):
             chosen.append(one)
-            missing -= one.count * one.replicas
+            missing -= one.held
     return tuple(chosen) if missing <= 0 else ()
 
 
 def _order(one: Contender) -> tuple[int, int, str]:
-    return one.priority, -one.count * one.replicas, one.name
+    return one.priority, -one.held, one.name
 
 
 def _yields(one: Contender, waiting: Contender) -> bool:
     lower = one.priority < waiting.priority and one.ref != waiting.ref
     same = one.resource_name == waiting.resource_name
-    return lower and same and one.idle and one.count * one.replicas > 0
+    return lower and same and one.idle and one.held > 0

@@ -51,6 +51,9 @@ class Demand:
         """Decide about the models that there are now."""
         self.models = tuple(model for model in snapshot.models if model.policy)
         self.book.follow(self.models)
+        known = {model.cluster for model in snapshot.models}
+        self.local.keep(known)
+        self.arrivals.keep(known)
         self._all_due()
 
     def hurry(self) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import uuid4
@@ -76,6 +76,11 @@ class Local:
                 took = time.monotonic() - started
                 self.take(counted)
                 self.read()
+
+    def keep(self, models: Collection[str]) -> None:
+        """Forget what was counted of other models than these: they are gone."""
+        for model in self.arrivals.keys() - models:
+            del self.arrivals[model]
 
     def take(self, counted: loads.Counted | None) -> None:
         """Take what Envoy has counted; an Envoy that begins again counts from zero."""

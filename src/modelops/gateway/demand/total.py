@@ -1,6 +1,6 @@
 """Adds up what all gateway pods and engines say of a model (pure)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from modelops.gateway.counters import added
@@ -21,6 +21,11 @@ class Arrivals:
     total: dict[str, int] = field(default_factory=dict)
     heard: dict[str, Counts] = field(default_factory=dict)
     """What each pod told last."""
+
+    def keep(self, models: Collection[str]) -> None:
+        """Forget other models than these: they are gone."""
+        for model in self.total.keys() - models:
+            del self.total[model]
 
     def hear(self, shares: Iterable[Share]) -> None:
         """Count what was added; a pod that goes takes nothing with it."""

@@ -15,20 +15,23 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from beside import beside
+from gateway.engine import EVENTS
 from gateway.engine import Engine as FakeEngine
-from gateway.pod import CHAT, Told, eventually, page, pods, served_by, telling
-from gateway.proxy import Gateway
+from gateway.pod import CHAT, POLICY, Told, eventually, page, pods, served_by, telling
+from gateway.proxy import Gateway, free_ports
 from modelops.gateway.demand import page as pages
+from modelops.gateway.demand.demand import Demand
 from modelops.gateway.demand.engines import AT_ONCE, PATIENCE, Engine
 from modelops.gateway.demand.figures import Figures
 from modelops.gateway.demand.first import grown, slowest
 from modelops.gateway.demand.local import Local
 from modelops.gateway.demand.page import Load, parse
+from modelops.gateway.demand.peers import Peers
 from modelops.gateway.demand.share import Share
 from modelops.gateway.demand.total import Arrivals, Found
 from modelops.gateway.loads import Counted
 from modelops.gateway.observed import peers
-from modelops.gateway.snapshot import Endpoint
+from modelops.gateway.snapshot import Endpoint, Snapshot
 
 COUNTS = st.integers(0, 10_000)
 ONE = Endpoint("10.0.0.1", 8000)
@@ -160,6 +163,50 @@ def ask_and_wait(front: Gateway) -> httpx.Response:
     """Send a request that is answered when the engine is released."""
     with front.client(front.key("*")) as client:
         return client.post("/v1/chat/completions", json={"model": "llama-8b", "held": True})
+
+
+def test_a_stream_keeps_its_model_however_long_it_is(front: Gateway, fake: FakeEngine) -> None:
+    """While a real Envoy has a stream open the model stays, three times as long as it may idle."""
+
+    async def story() -> None:
+        engine = Told(page())  # it says that it has nothing to do
+        async with telling(engine):
+            model = replace(served_by(engine), name="llama-8b", served_name="llama-8b")
+            local = Local(f"http://127.0.0.1:{front.front.admin_port}", seconds=0.05)
+            demand = Demand(local, Peers(list), address="127.0.0.1")
+            demand.engines.seconds = 0.05
+            demand.follow(Snapshot(models=(model,)))
+
+            def decided() -> int | None:
+                entry = demand.book.entries.get("team/llama-8b")
+                return entry.decision.replicas if entry else None
+
+            ports = free_ports(2)
+            with ThreadPoolExecutor() as pool:
+                asked = pool.submit(ask_for_stream, front)
+                async with beside(demand.run(ports[0], ports[1], asyncio.Event())):
+                    await eventually(lambda: (local.in_flight or {}).get("team.llama-8b") == 1)
+                    told = []
+                    async with asyncio.timeout(20):
+                        until = time.monotonic() + 3 * POLICY.idle_after_seconds
+                        while time.monotonic() < until:
+                            told.append(decided())
+                            await asyncio.sleep(0.05)
+                    assert set(told) == {1}
+                    for _ in range(EVENTS):
+                        fake.release()
+                    await eventually(lambda: decided() == 0)
+                assert asked.result().endswith("data: [DONE]\n\n")
+
+    fake.hold()
+    asyncio.run(story())
+
+
+def ask_for_stream(front: Gateway) -> str:
+    """Ask for a stream, and read it to its end."""
+    body = {"model": "llama-8b", "stream": True, "gated": True, "messages": []}
+    with front.client(front.key("*")) as client:
+        return client.post("/v1/chat/completions", json=body).text
 
 
 def test_a_page_of_vllm_is_understood() -> None:

@@ -280,6 +280,56 @@ def test_switching_writers_never_drops_replicas(api: Api, namespace: str, gatewa
     assert writers(api, namespace) == {"modelops-scaler"}
 
 
+def test_no_model_goes_to_zero_during_a_rollout(api: Api, namespace: str, gateway: Decider) -> None:
+    """An idle model keeps a replica until its new version has taken over; then it rests."""
+    gateway.decide(f"{namespace}/chat", 2)
+    api.create(text_model(namespace, scaling=FREE))
+    has(api, namespace, 2)
+    api.merge("TextModel", namespace, "chat", {"spec": {"runtime": {"image": "vllm:next"}}})
+
+    def image() -> str:
+        containers = api.get("Deployment", namespace, "chat")["spec"]["template"]["spec"]
+        return str(containers["containers"][0]["image"])
+
+    eventually(lambda: image() == "vllm:next", what="the new version")
+    gateway.decide(f"{namespace}/chat", 0, "idle")
+    eventually(lambda: asked(api, namespace) == 0, what="zero is asked for")
+    eventually(lambda: run(api, namespace) == 1, what="one replica is kept")
+    told = "asked for: 0, and kept: 1"
+    eventually(lambda: told in scaled_by(api, namespace)["message"], what="it is said")
+    assert run(api, namespace) == 1
+    play.scaled(api, namespace, replicas=1)
+    has(api, namespace, 0)
+    reaches(api, namespace, "Idle")
+
+
+def test_a_failover_drops_nothing(api: Api, namespace: str, start: Start, decider: Decider) -> None:
+    """The operator is killed while it scales: the second goes on from there, alone."""
+    name, seen = f"{namespace}/chat", set[int]()
+    first = start(IDENTITY="first", SCALER=SCALER, DECISIONS_URL=decider.url).ready()
+    decider.decide(name, 2)
+    api.create(text_model(namespace, scaling=FREE))
+    has(api, namespace, 2)
+    second = start(IDENTITY="second", SCALER=SCALER, DECISIONS_URL=decider.url)
+    eventually(lambda: second.stands_by, what="the second stands by")
+    decider.decide(name, 3)
+    has(api, namespace, 3)
+    assert (second.leads, second.passes) == (False, 0)
+    decider.decide(name, 4)
+    first.kill()
+
+    def scaled() -> bool:
+        seen.add(run(api, namespace))
+        return second.leads and run(api, namespace) == 4
+
+    eventually(scaled, 60, "the second scales")
+    play.scaled(api, namespace, replicas=4)
+    assert seen <= {3, 4}
+    assert asked(api, namespace) == 4
+    assert writers(api, namespace) == {"modelops-scaler"}
+    is_scaled_by(api, namespace, "BuiltIn")
+
+
 def contending(api: Api, namespace: str, name: str, **scaling: Any) -> str:
     """Have a model with one replica that takes a GPU, and return its name for the gateway."""
     free = {"minReplicas": 0, "replicas": 1, **scaling}
@@ -300,6 +350,7 @@ def test_an_idle_model_gives_way_to_one_of_higher_priority(
     """Where no GPU is free; both tell it. One that has a request stays."""
     high = {"priority": 10, "preemption": "IdleLowerPriority"}
     gateway.decide(contending(api, namespace, "chat"), 1, silent=silent)
+    play.running(api, namespace)
     gateway.decide(contending(api, namespace, "urgent", **high), 1)
     play.unschedulable(api, namespace, "urgent", "1 Insufficient nvidia.com/gpu.")
     eventually(lambda: reason(api, namespace, "urgent") == "Unschedulable", what="Unschedulable")

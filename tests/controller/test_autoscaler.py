@@ -27,9 +27,9 @@ REF = Ref(API_VERSION, "TextModel", "team", "chat")
 class Story:
     """A model that scales, what its gateway decides, and turns of the scaler."""
 
-    def __init__(self, asked: int) -> None:
+    def __init__(self, asked: int, **scaled: Any) -> None:
         self.server = FakeApiServer()
-        scaling = {"minReplicas": 0, "maxReplicas": 4, "replicas": asked}
+        scaling = {"minReplicas": 0, "maxReplicas": 4, "replicas": asked, **scaled}
         model = {
             "apiVersion": API_VERSION,
             "kind": "TextModel",
@@ -226,6 +226,27 @@ def test_who_scales_is_told_as_it_is_done() -> None:
         return [*found, keda.trouble(REF)]
 
     assert asyncio.run(story()) == ["KEDA does not have its ScaledObject yet", ""]
+
+
+def test_where_triggers_are_not_read_nothing_is_taken_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a dead KEDA does not tell may want replicas: there may be more, and never fewer."""
+    query = {"serverAddress": "http://p:9090", "query": "q", "threshold": 1}
+
+    async def story() -> list[int]:
+        told, loop = Story(2, triggers=[{"prometheus": query}]), asyncio.get_running_loop()
+        told.scaled("chat")
+        began, found = loop.time(), []
+        for after, replicas in ((0.0, 0), (DEAF_SECONDS, 0), (DEAF_SECONDS + 2, 3)):
+            monkeypatch.setattr(loop, "time", lambda now=began + after: now)
+            await told.hear(replicas, 7, began + after)
+            found.append(await told.go())
+        told.scaled()  # KEDA is removed: the triggers with it
+        await told.hear(0, 7, began + DEAF_SECONDS + 3)
+        return [*found, await told.go()]
+
+    assert asyncio.run(story()) == [2, 2, 3, 0]
 
 
 def test_an_autoscaler_of_keda_without_metrics_is_helped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,6 +131,8 @@ class Autoscaler:
             return
         if not self.keda.known or self.keda.scales(model.ref):
             return
+        if decision.replicas < (model.asked or 0) and self._blind(model):
+            return
         try:
             await self.cluster.scale(model.ref, model.asked, decision.replicas, ASKER)
             asks.own = decision.replicas
@@ -138,3 +140,7 @@ class Autoscaler:
             return  # somebody else has asked meanwhile, or the model is gone
         except ClusterError as error:
             log.warning("%s/%s cannot be scaled: %s", model.ref.namespace, model.ref.name, error)
+
+    def _blind(self, model: Scaled) -> bool:
+        """Tell whether triggers may want replicas of which only a KEDA knows that does not work."""
+        return bool(model.scaling.triggers) and self.keda.told(model.ref) is not None

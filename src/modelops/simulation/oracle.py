@@ -18,7 +18,7 @@ from modelops.simulation.world import Played
 WHILES: Final = (1, 10, 30, 60)
 """Seconds that a plan looks ahead and back."""
 
-SPARED: Final = (0.0, 0.02, 0.08, 1.0)
+SPARED: Final = (0.0, 0.05, 1.0)
 """So much of what may be late is given for one block, in turn."""
 
 SAVES: Final = 0.99
@@ -119,7 +119,7 @@ def _search(best: Found, trial: Trial, most_late: int, block: int) -> Found:
     while True:
         before = best.hours
         for share in SPARED:
-            for size in (2 * block, block, block // 2):
+            for size in (2 * block, block):
                 best = _thinned(best, trial, most_late, math.ceil(share * most_late), size)
         if best.hours > SAVES * before:
             return best

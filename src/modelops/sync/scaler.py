@@ -79,7 +79,8 @@ def _who(observed: Observed, plan: Plan) -> tuple[Reason, str]:
     why = lacking or observed.keda_trouble
     if not why:
         return "KEDA", "KEDA"
-    triggers = "; spec.scaling.triggers wait for it" if plan.spec.scaling.triggers else ""
+    waiting = "; spec.scaling.triggers wait for it" if plan.spec.scaling.triggers else ""
+    triggers = f"{waiting}, and none is taken away" if waiting and not lacking else waiting
     return "BuiltIn", f"the operator's own scaler, as {why}{triggers},"
 
 

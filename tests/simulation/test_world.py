@@ -27,6 +27,7 @@ class Whim:
 
     seed: int
     every: float = 3.0
+    blind: bool = False
     seen: list[Reading] = field(default_factory=list)
     chance: Random = field(init=False)
 

@@ -3,8 +3,8 @@
 A plan has a replica for each so many requests that are open within a while, asks for it a cold
 start ahead, and keeps it through dips that are shorter than one. All whiles are tried, each with
 as many requests a replica as the objective allows, and the lowest number that is enough all the
-time. Then, block by block, whatever can be left out is left out: first what makes no request late,
-then what makes few late, at last whatever the objective allows, again and again.
+time. Then, block by block, whatever can be left out is left out, again and again, from the cheapest
+of the former and from the latter.
 """
 
 import math
@@ -17,9 +17,6 @@ from modelops.simulation.world import Played
 
 WHILES: Final = (1, 10, 30, 60)
 """Seconds that a plan looks ahead and back."""
-
-SPARED: Final = (0.0, 0.05, 1.0)
-"""So much of what may be late is given for one block, in turn."""
 
 SAVES: Final = 0.99
 """A search goes on while it brings the hours down to less than this share."""
@@ -71,17 +68,15 @@ def oracle(
     many seconds are thinned out at a time; 0 leaves that out.
     """
     found = [
-        *(
-            one
-            for seconds in WHILES
-            for one in _densest(load, trial, most_late, cold_start, seconds)
-        ),
-        *_fixed(len(load), math.ceil(max(load)), trial, most_late),
+        one for seconds in WHILES for one in _densest(load, trial, most_late, cold_start, seconds)
     ]
     if not found:
         return None
     best = min(found, key=_hours)
-    return _search(best, trial, most_late, block) if block else best
+    if not block:
+        return best
+    begun = [best, *_fixed(len(load), math.ceil(max(load)), trial, most_late)]
+    return min((_search(one, trial, most_late, block) for one in begun), key=_hours)
 
 
 def _densest(
@@ -102,33 +97,33 @@ def _densest(
 
 
 def _fixed(seconds: int, most: int, trial: Trial, most_late: int) -> Iterator[Found]:
-    """Yield the good ones on the way to the lowest number that is good all the time."""
-    low, high = 0, most
+    """Yield the lowest number of replicas that is good all the time."""
+    low, high, best = 0, most, None
     while high - low > 1:
         middle = (low + high) // 2
         found = trial(Plan((middle,) * seconds), most_late)
         if found:
-            high = middle
-            yield found
+            high, best = middle, found
         else:
             low = middle
+    if best is not None:
+        yield best
 
 
 def _search(best: Found, trial: Trial, most_late: int, block: int) -> Found:
-    """Thin a plan out, what costs least first, until that saves nothing any more."""
+    """Thin a plan out, in smaller and smaller blocks, until that saves nothing any more."""
     while True:
         before = best.hours
-        for share in SPARED:
-            for size in (2 * block, block):
-                best = _thinned(best, trial, most_late, math.ceil(share * most_late), size)
+        for size in (2 * block, block, block // 2):
+            best = _thinned(best, trial, most_late, size)
         if best.hours > SAVES * before:
             return best
 
 
-def _thinned(best: Found, trial: Trial, most_late: int, spared: int, block: int) -> Found:
-    """Return it with one replica less in each block where so few more are late by that."""
+def _thinned(best: Found, trial: Trial, most_late: int, block: int) -> Found:
+    """Return it with one replica less in every block where that is good and cheaper."""
     for begin in range(0, len(best.plan.counts), max(block, 1)):
-        found = trial(best.plan.less(begin, block), min(best.late + spared, most_late))
+        found = trial(best.plan.less(begin, block), most_late)
         if found and found.hours < best.hours:
             best = found
     return best

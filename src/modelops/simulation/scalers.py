@@ -19,6 +19,7 @@ class Modelops:
 
     policy: Policy
     every: float = 1.0
+    blind: bool = field(default=False, init=False)
     memory: Memory = field(default_factory=Memory)
     decision: Decision | None = None
 
@@ -50,6 +51,7 @@ class Keda:
     polling_seconds: float = 30.0
     cooldown_seconds: float = 300.0
     every: float = 1.0
+    blind: bool = field(default=False, init=False)
     polled: float = field(default=-math.inf, init=False)
     synced: float = field(default=-math.inf, init=False)
     active: float = field(default=0.0, init=False)
@@ -93,6 +95,7 @@ class Fixed:
 
     replicas: int
     every: float = 60.0
+    blind: bool = field(default=True, init=False)
 
     def wanted(self, reading: Reading) -> int:
         """Return that number, whatever is read."""
@@ -107,6 +110,7 @@ class Planned:
     times: list[float]
     counts: list[int]
     every: float = 1.0
+    blind: bool = field(default=True, init=False)
 
     def wanted(self, reading: Reading) -> int:
         """Return what the plan says."""

@@ -24,6 +24,8 @@ class Scaler(Protocol):
     """Somebody who is asked how many replicas there are to be, every ``every`` seconds."""
 
     every: float
+    blind: bool
+    """Whether it looks at the time alone."""
 
     def wanted(self, reading: Reading) -> int:
         """Return the number of replicas."""
@@ -235,7 +237,8 @@ class World:
             self._route(self.held.popleft())
 
     def _tick(self) -> None:
-        self._scale(self.scaler.wanted(self.reading()))
+        known = Reading(self.now) if self.scaler.blind else self.reading()
+        self._scale(self.scaler.wanted(known))
         self._at(self.now + self.scaler.every, self._tick)
 
     def _scale(self, wanted: int) -> None:

@@ -77,7 +77,6 @@ CALLS: Final[Mapping[tuple[str, str], frozenset[Resource]]] = {
     ("loop", "scale"): SCALE,
     ("autoscaler", "scale"): SCALE,
     ("room", "scale"): SCALE,
-    ("autoscaler", "get"): frozenset(),  # only an optional kind, which has a test of its own
     ("ticker", "list"): KIND | BUILD,
     ("policies", "apply_status"): POLICY_STATUS,
     ("lookout", "list"): frozenset(),  # only the optional kinds, which have a test of their own

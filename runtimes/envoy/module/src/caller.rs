@@ -1,9 +1,9 @@
 //! Who sends a request: what the token says that it carries.
 
 use crate::token::{Claims, Foreign, LEEWAY, Verifier};
+use foldhash::HashMap;
 use serde_json::Value;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -134,7 +134,7 @@ thread_local! {
 pub fn of_token(token: &str, verifier: &Verifier) -> Option<Rc<Caller>> {
     KNOWN.with_borrow_mut(|known| {
         if known.by != verifier.id || known.callers.len() >= MOST_KNOWN {
-            *known = Known { by: verifier.id, callers: HashMap::new() };
+            *known = Known { by: verifier.id, callers: HashMap::default() };
         }
         if let Some(found) = known.callers.get(token) {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();

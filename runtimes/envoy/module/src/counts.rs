@@ -5,6 +5,7 @@
 
 use crate::usage::Usage;
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -104,12 +105,15 @@ impl Histogram {
     }
 }
 
+/// By labels, which are of tenants, keys and models that exist: nobody chooses many.
+type Series<T> = DashMap<Box<str>, T, RandomState>;
+
 /// All series, each by its labels as Prometheus writes them.
 pub struct Counts {
     settings: Settings,
     bounds: [Vec<u64>; 3],
-    counters: DashMap<Box<str>, Counters>,
-    histograms: [DashMap<Box<str>, Histogram>; 3],
+    counters: Series<Counters>,
+    histograms: [Series<Histogram>; 3],
     begun: Instant,
     swept: AtomicU64,
 }
@@ -147,8 +151,8 @@ impl Counts {
         Self {
             bounds: HISTOGRAMS.map(|name| settings.buckets.remove(name).unwrap_or_default()),
             settings,
-            counters: DashMap::new(),
-            histograms: [DashMap::new(), DashMap::new(), DashMap::new()],
+            counters: Series::default(),
+            histograms: Default::default(),
             begun: Instant::now(),
             swept: AtomicU64::new(0),
         }

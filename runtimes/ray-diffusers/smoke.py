@@ -154,9 +154,9 @@ def each_way_differs(folder: Path) -> None:
     seen = {
         "plain": plain,
         "negative": picture(folder, run("negative", negativePrompt="a green pear")),
-        "scheduler": picture(folder, run("scheduler", scheduler="dpm++-2m-karras")),
+        "scheduler": picture(folder, run("scheduler", scheduler="dpmpp-2m-karras")),
         "guidance": picture(folder, run("guidance", guidance=1.5)),
-        "lora": picture(folder, run("lora", loras=[{"name": "ink", "scale": 1.0}])),
+        "lora": picture(folder, run("lora", loras=[{"name": "ink", "weight": 1.0}])),
         "loras": picture(folder, run("loras", loras=[{"name": "ink"}, {"name": "gold"}])),
         "vary": picture(folder, run("vary", "images.vary", image)),
         "edit": picture(folder, run("edit", "images.edit", image, strength=1.0)),

@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 from diffusion.family import FLUX
 from diffusion.fault import Fault
-from diffusion.job import LONGEST_PROMPT, SEEDS, parse
+from diffusion.job import LONGEST_PROMPT, ONLY, SEEDS, parse
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelops.gateway.jobapi.asked import asked
 from pictures.asked import SCRATCH, defaults, job
 
 IMAGE = {"image": "/scratch/a/in.png"}
@@ -64,9 +65,9 @@ def test_seeds_begin_again_after_the_last() -> None:
         ({"colour": "red"}, "input.colour is not known"),
         ({"loras": "ink"}, "loras is a list"),
         ({"loras": [{"name": "a"}, {"name": "a"}]}, "twice"),
-        ({"loras": [{"name": "a", "scale": 9}]}, "loras.scale"),
+        ({"loras": [{"name": "a", "weight": 9}]}, "loras.weight"),
         ({"loras": [{"name": "a"}] * 9}, "at most 8"),
-        ({"controlNet": "edges"}, "belong together"),
+        ({"controlNet": "edges"}, "needs the picture control"),
     ],
 )
 def test_what_a_model_cannot_do_is_refused(asked: dict[str, Any], said: str) -> None:
@@ -115,7 +116,7 @@ def test_a_model_without_negative_prompts_says_so() -> None:
 def test_the_order_of_adapters_does_not_matter() -> None:
     """Jobs with the same adapters go together, however they list them."""
     one = job(prompt="a", loras=[{"name": "ink"}, {"name": "gold"}])
-    other = job(prompt="b", loras=[{"name": "gold", "scale": 1}, {"name": "ink", "scale": 1.0}])
+    other = job(prompt="b", loras=[{"name": "gold", "weight": 1}, {"name": "ink", "weight": 1.0}])
     assert one.shape == other.shape
 
 
@@ -144,3 +145,25 @@ def test_whatever_comes_is_a_job_or_invalid_input(body: Any, asked: Any, files: 
         else:
             steps, code = made.shape.steps, "invalid_input"
         assert (1 <= steps <= 100, code) == (True, "invalid_input")
+
+
+def test_what_the_job_api_passes_on_is_understood() -> None:
+    """Each field that the gateway's API has reaches the engine under the name that it knows."""
+    said = {
+        "prompt": "a",
+        "n": 2,
+        "size": "64x64",
+        "negative_prompt": "b",
+        "steps": 4,
+        "guidance": 2.0,
+        "strength": 0.5,
+        "seed": 3,
+        "scheduler": "dpmpp-2m-karras",
+        "loras": [{"name": "ink", "weight": 0.5}],
+    }
+    passed = asked("/v1/images/generations", said, {})
+    made = job(passed.operation, **passed.input)
+    assert (made.seeds, made.shape.width, made.shape.steps) == ((3, 4), 64, 4)
+    assert made.shape.loras[0].weight == 0.5
+    control = {"control": "/scratch/a/control.png"}
+    assert job(passed.operation, control, **passed.input).shape.control == ONLY

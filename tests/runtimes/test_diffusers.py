@@ -53,7 +53,7 @@ def test_the_engine_understands_its_command_line() -> None:
     """Each field of the spec reaches the engine as what it means."""
     told = options(
         "gpu",
-        defaults={"width": 64, "steps": 4, "guidanceTenths": 0, "scheduler": "dpm++-2m-karras"},
+        defaults={"width": 64, "steps": 4, "guidanceTenths": 0, "scheduler": "dpmpp-2m-karras"},
         limits={"maxWidth": 128, "maxHeight": 256, "maxSteps": 9, "maxImages": 2},
         safety="Flag",
         batching={"maxImages": 8, "waitMilliseconds": 20},
@@ -63,7 +63,7 @@ def test_the_engine_understands_its_command_line() -> None:
     )
     assert (told.width, told.height, told.steps, told.guidance) == (64, None, 4, 0.0)
     assert (told.max_width, told.max_height, told.max_steps, told.max_images) == (128, 256, 9, 2)
-    assert (told.scheduler, told.safety, told.device) == ("dpm++-2m-karras", "Flag", "cuda")
+    assert (told.scheduler, told.safety, told.device) == ("dpmpp-2m-karras", "Flag", "cuda")
     assert (told.batch, told.batch_wait_milliseconds) == (8, 20)
     assert (told.offload, told.tile, told.compile) == ("Component", True, True)
     assert told.quantization == "Int8WeightOnly"

@@ -47,7 +47,7 @@ class Adapters:
         worn = [self._loaded[lora.name] for lora in shape.loras]
         if worn:
             self._pipe.enable_lora()
-            self._pipe.set_adapters(worn, [lora.scale for lora in shape.loras])
+            self._pipe.set_adapters(worn, [lora.weight for lora in shape.loras])
         elif self._loaded:
             self._pipe.disable_lora()
 

@@ -6,8 +6,13 @@ from diffusion.fault import invalid
 
 
 def named(root: Path | None, name: str, what: str) -> Path:
-    """Return the folder of a name. Raises Fault (invalid_input), which tells what there is."""
+    """Return the folder of a name, or the only one where no name is given.
+
+    Raises Fault (invalid_input), which tells what there is.
+    """
     there = names(root)
+    if not name and len(there) == 1:
+        name = there[0]
     if root is None or name not in there:
         raise invalid(f"there is no {what} named {name!r}; there are {', '.join(there) or 'none'}")
     return root / name

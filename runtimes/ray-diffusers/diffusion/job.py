@@ -17,6 +17,9 @@ LONGEST_PROMPT: Final = 20_000
 """Characters; an encoder reads the first few hundred tokens only."""
 
 MOST_LORAS: Final = 8
+ONLY: Final = ""
+"""The ControlNet of a model that has but one."""
+
 SEEDS: Final = 2**63
 _FILES: Final = frozenset({"image", "mask", "control", "reference"})
 _KNOWN: Final = frozenset(
@@ -30,7 +33,7 @@ class Lora:
     """An adapter by its name, and how strong it is; 1 is as it was trained."""
 
     name: str
-    scale: float
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +161,11 @@ def _strength(operation: Operation, given: Mapping[str, Any], steps: int) -> flo
 
 def _control(given: Mapping[str, Any], files: Mapping[str, str]) -> str | None:
     name = given.get("controlNet")
-    if (name is None) != ("control" not in files):
-        raise invalid("controlNet and the picture control belong together: give both or neither")
-    return None if name is None else _text(name, "controlNet", 253)
+    if "control" not in files:
+        if name is not None:
+            raise invalid("controlNet needs the picture control: give both")
+        return None
+    return ONLY if name is None else _text(name, "controlNet", 253)
 
 
 def _reference(given: Mapping[str, Any], files: Mapping[str, str]) -> float | None:
@@ -171,7 +176,7 @@ def _reference(given: Mapping[str, Any], files: Mapping[str, str]) -> float | No
 
 def _loras(given: object) -> tuple[Lora, ...]:
     if not isinstance(given, list) or len(given) > MOST_LORAS:
-        raise invalid(f"loras is a list of at most {MOST_LORAS}, each with a name and a scale")
+        raise invalid(f"loras is a list of at most {MOST_LORAS}, each with a name and a weight")
     found = [_lora(_object(each, "loras")) for each in given]
     if len({lora.name for lora in found}) < len(found):
         raise invalid("a name is in loras twice")
@@ -180,7 +185,7 @@ def _loras(given: object) -> tuple[Lora, ...]:
 
 def _lora(given: Mapping[str, Any]) -> Lora:
     name = _text(given.get("name", ""), "loras.name", 253)
-    return Lora(name, _number(given.get("scale", 1.0), "loras.scale", -4, 4))
+    return Lora(name, _number(given.get("weight", 1.0), "loras.weight", -4, 4))
 
 
 def _seeds(given: Mapping[str, Any], identity: str, defaults: Defaults) -> tuple[int, ...]:

@@ -95,7 +95,7 @@ class Task:
             "steps": shape.steps,
             "guidance": shape.guidance,
             "scheduler": shape.scheduler,
-            "loras": [{"name": lora.name, "scale": lora.scale} for lora in shape.loras],
+            "loras": [{"name": lora.name, "weight": lora.weight} for lora in shape.loras],
             "width": shape.width,
             "height": shape.height,
         }

@@ -32,8 +32,8 @@ class ImageDefaults(ApiModel):
         None,
         min_length=1,
         max_length=63,
-        pattern="^[a-z0-9+-]+$",
-        description="The way from noise to picture, such as euler, euler-a, dpm++-2m-karras, "
+        pattern="^[a-z0-9-]+$",
+        description="The way from noise to picture, such as euler, euler-a, dpmpp-2m-karras, "
         "unipc, lcm or flow-euler. Defaults to the model's own.",
     )
 

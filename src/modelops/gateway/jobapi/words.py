@@ -34,7 +34,7 @@ RUNS_STILL: Final = Refusal(
     retry_seconds=2,
 )  # fmt: skip
 NO_SECRET: Final = Refusal(
-    400, "This platform signs no webhooks: set `jobs.webhookSecret` in the chart's values.",
+    400, "This platform signs no webhooks: set `jobs.webhooks.existingSecret` in its values.",
     CALLER, "webhooks_not_configured",
 )  # fmt: skip
 

@@ -22,7 +22,9 @@ from modelops.gateway.demand.figures import Figures
 from modelops.gateway.demand.share import Share
 from modelops.gateway.demand.total import Found
 from modelops.gateway.genai import GenAi
+from modelops.gateway.jobapi.figures import Figures as JobFigures
 from modelops.gateway.metrics import Metrics
+from modelops.jobs.queue import Lane, Stats
 
 CHART = ROOT / "charts" / "modelops"
 DASHBOARD = json.loads((CHART / "files/gateway-dashboard.json").read_text(encoding="utf-8"))
@@ -60,6 +62,9 @@ def exposed(front: Gateway) -> set[str]:
     metrics.count_call("list", "textmodels", 200)
     metrics.issuer_read.labels("corp").set_to_current_time()
     metrics.registry.register(Figures(decided()))
+    jobs = JobFigures()
+    jobs.tell({"team/painter": Stats(1, 0, {"normal": Lane(1, 0, 1, 2.0)})})
+    metrics.registry.register(jobs)
     own = {name for name, _ in (*samples(registry), *samples(metrics.registry))}
     return own | {*envoy}
 

@@ -106,5 +106,7 @@ class Worker:
 
     async def _beat(self, job: Job) -> None:
         """Say that it is worked on, as long as that is so."""
-        while await self.queue.beat(job, self.consumer):  # noqa: ASYNC110  beats are the purpose
+        while True:
             await asyncio.sleep(self.beat_seconds)
+            if not await self.queue.beat(job, self.consumer):
+                return

@@ -344,6 +344,7 @@ def test_pods_of_an_earlier_job_say_nothing() -> None:
         ({"method": "FP8", "options": {"groupSize": 64}}, "GroupSizeMismatch"),
         ({"source": {"uri": "ftp://x"}}, "InvalidUri"),
         ({"options": {"bits": "four"}}, "InvalidSpec"),
+        ({"options": {"calibration": {"dataset": "pvc://a/../b"}}}, "InvalidUri"),
     ],
 )
 def test_what_cannot_be_built_is_refused_before_any_job(spec: dict[str, Any], reason: str) -> None:
@@ -379,3 +380,15 @@ def test_words_of_a_hostile_container_fit_the_status() -> None:
     running = pod(job(one), {"running": {}})
     told = passed(looked(one, job(one), pods=(running,), progress=odd)).status
     assert ModelBuildStatus.model_validate(told).progress
+
+
+def test_text_of_ones_own_is_mounted_where_it_is_used() -> None:
+    """A calibration file on a claim reaches the container read-only; without use it is left out."""
+    options = {"calibration": {"dataset": "pvc://texts/chat/lines.jsonl"}}
+    spec = made(passed(looked(build(options=options))).writes)["Job"]["spec"]["template"]["spec"]
+    assert "--calibration=/calibration/chat/lines.jsonl" in spec["containers"][0]["command"]
+    claim = {"claimName": "texts", "readOnly": True}
+    assert {"name": "calibration", "persistentVolumeClaim": claim} in spec["volumes"]
+    plain = build(method="FP8", options=options)
+    names = made(passed(looked(plain)).writes)["Job"]["spec"]["template"]["spec"]["volumes"]
+    assert "calibration" not in {volume["name"] for volume in names}

@@ -8,7 +8,7 @@ from modelops.api.base import ApiModel, Name
 from modelops.api.resources import Resources
 
 Share = Annotated[str, Field(max_length=10, pattern=r"^[0-9]{1,3}(\.[0-9]{1,6})?$")]
-DATASET_PATTERN: Final = "^builtin:[a-z0-9-]+$"
+DATASET_PATTERN: Final = "^(builtin:[a-z0-9-]+|pvc://[a-z0-9.-]+/[A-Za-z0-9._/-]+)$"
 _ATOMIC: Final = {"x-kubernetes-list-type": "atomic"}
 
 
@@ -19,7 +19,9 @@ class Calibration(ApiModel):
         "builtin:python-docs",
         max_length=1024,
         pattern=DATASET_PATTERN,
-        description="builtin:python-docs is Python's own documentation.",
+        description="builtin:python-docs is Python's own documentation; pvc://CLAIM/PATH is a file "
+        "of text (.txt, or .jsonl whose lines have `text` or `messages`) on a "
+        "PersistentVolumeClaim of the same namespace.",
     )
     samples: int = Field(128, ge=1, le=100_000, description="How many samples are taken.")
     sequence_length: int = Field(

@@ -8,6 +8,7 @@ from kubernetes.aio import config
 from rich.console import Console
 
 from modelops.api.base import API_VERSION
+from modelops.api.builds import BUILDS
 from modelops.api.kinds import KINDS
 from modelops.api.policies import POLICIES
 from modelops.api.serving import ServingKind
@@ -62,7 +63,8 @@ def _kind(name: str) -> ServingKind:
     for kind in KINDS.values():
         if kind.called(name):
             return kind
-    policy = next((p for p in POLICIES.values() if p.called(name)), None)
+    others = (*BUILDS.values(), *POLICIES.values())
+    policy = next((p for p in others if p.called(name)), None)
     look = (
         f"a {policy.name} says all itself: `kubectl get {policy.plural} -o wide`" if policy else ""
     )

@@ -38,6 +38,7 @@ def asked(kind: Kind, resource: Mapping[str, Any], platform: Platform) -> Asked:
     """
     spec = _spec(kind, resource)
     source = _source(spec)
+    _refuse_dataset(spec)
     builder = _builder(spec)
     status = resource.get("status") or {}
     kept = (status.get("lineage") or {}).get("builderImage")
@@ -90,6 +91,17 @@ def _source(spec: ModelBuildSpec) -> Source:
         return parse_uri(spec.source.uri)
     except ValueError as error:
         raise Refusal("InvalidUri", str(error), "correct spec.source.uri") from error
+
+
+def _refuse_dataset(spec: ModelBuildSpec) -> None:
+    calibration = spec.options.calibration
+    if calibration is None or calibration.dataset.startswith("builtin:"):
+        return
+    try:
+        parse_uri(calibration.dataset)
+    except ValueError as error:
+        action = "correct spec.options.calibration.dataset"
+        raise Refusal("InvalidUri", str(error), action) from error
 
 
 def _builder(spec: ModelBuildSpec) -> Builder:

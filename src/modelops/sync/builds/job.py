@@ -151,7 +151,10 @@ def _builder(plan: BuildPlan) -> dict[str, Any]:
     return {
         "name": BUILDER,
         "image": plan.asked.recipe.builder_image,
-        "command": list(command("/recipe/recipe.json", _WEIGHTS, f"{_STORE}/artifacts")),
+        "command": [
+            *command("/recipe/recipe.json", _WEIGHTS, f"{_STORE}/artifacts"),
+            *_calibration_args(plan),
+        ],
         "env": [{"name": name, "value": value} for name, value in env.items()],
         "resources": _resources(plan),
         "securityContext": RESTRICTED,
@@ -159,6 +162,7 @@ def _builder(plan: BuildPlan) -> dict[str, Any]:
         "volumeMounts": [
             {"name": "weights", "mountPath": "/weights", "readOnly": True},
             *_stored(plan),
+            *_calibration_mount(plan),
             {"name": "recipe", "mountPath": "/recipe", "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},
             {"name": "shm", "mountPath": "/dev/shm"},
@@ -192,10 +196,38 @@ def _volumes(plan: BuildPlan) -> list[dict[str, Any]]:
         {"name": "weights", "emptyDir": {}},
         {"name": "store", "persistentVolumeClaim": {"claimName": plan.store}},
         *_source_volume(plan),
+        *_calibration_volume(plan),
         {"name": "recipe", "downwardAPI": {"items": items}},
         {"name": "tmp", "emptyDir": {}},
         {"name": "shm", "emptyDir": {"medium": "Memory"}},
     ]
+
+
+def _text(plan: BuildPlan) -> ClaimSource | None:
+    """Return where the calibration text lies, if it is the user's own."""
+    calibration = plan.asked.recipe.options.calibration
+    if calibration is None or not calibration.dataset.startswith("pvc://"):
+        return None
+    claim, _, path = calibration.dataset.removeprefix("pvc://").partition("/")
+    return ClaimSource(claim, path)
+
+
+def _calibration_args(plan: BuildPlan) -> list[str]:
+    text = _text(plan)
+    return [f"--calibration=/calibration/{text.path}"] if text else []
+
+
+def _calibration_mount(plan: BuildPlan) -> list[dict[str, Any]]:
+    mount = {"name": "calibration", "mountPath": "/calibration", "readOnly": True}
+    return [mount] if _text(plan) else []
+
+
+def _calibration_volume(plan: BuildPlan) -> list[dict[str, Any]]:
+    text = _text(plan)
+    if text is None:
+        return []
+    claim = {"claimName": text.claim, "readOnly": True}
+    return [{"name": "calibration", "persistentVolumeClaim": claim}]
 
 
 def _source_volume(plan: BuildPlan) -> list[dict[str, Any]]:

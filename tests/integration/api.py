@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 import yaml
 
+from modelops.api.base import API_VERSION
+from modelops.api.group import EVERY_KIND
+
 PLURALS = {
-    "TextModel": "textmodels",
-    "ModelRoute": "modelroutes",
-    "Tenant": "tenants",
-    "ModelBuild": "modelbuilds",
+    **{kind.name: kind.plural for kind in EVERY_KIND.values()},
     "Job": "jobs",
     "Deployment": "deployments",
     "Service": "services",
@@ -38,10 +38,7 @@ PLURALS = {
 }
 RBAC = "rbac.authorization.k8s.io/v1"
 GROUPS = {
-    "TextModel": "modelops.dev/v1alpha1",
-    "ModelRoute": "modelops.dev/v1alpha1",
-    "Tenant": "modelops.dev/v1alpha1",
-    "ModelBuild": "modelops.dev/v1alpha1",
+    **dict.fromkeys(EVERY_KIND, API_VERSION),
     "Job": "batch/v1",
     "Deployment": "apps/v1",
     "PodDisruptionBudget": "policy/v1",

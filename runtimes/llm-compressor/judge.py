@@ -14,16 +14,16 @@ from quantize import load
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from modelops.builders.recipe import as_recipe
-from modelops.building.text import PROMPTS, held_out_text, windows
+from modelops.building.text import PROMPTS, WINDOW, held_out_text, windows
 
 Say = Callable[[Mapping[str, Any]], None]
 
-WINDOW = 128
-"""Tokens of one window of held-out text."""
 ANSWER = 32
 """Tokens of the base's answer to a prompt."""
+_DEVICES = "auto" if torch.cuda.is_available() else None
+"""Spread over the GPUs there are, and over main memory what they do not hold."""
 EDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-LABELS = ("<1e-5", "1e-5", "1e-4", "0.001", "0.01", "0.1", ">1")
+LABELS = ("<1e-5", "<1e-4", "<0.001", "<0.01", "<0.1", "<1", "1 or more")
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ def measure(order: Mapping[str, Any], say: Say) -> dict[str, Any]:
     tokenizer = AutoTokenizer.from_pretrained(order["source"], local_files_only=True)
     wanted = as_recipe(order["recipe"]).gate.samples
     texts = windows((tokenizer(text)["input_ids"] for text in held_out_text()), WINDOW, wanted)
-    base = load(order["source"])
+    base = load(order["source"], device_map=_DEVICES)
     scratch = Path(order["scratch"])
     for index, window in enumerate(texts):
         np.save(scratch / f"{index}.npy", _distribution(base, window))
@@ -48,7 +48,7 @@ def measure(order: Mapping[str, Any], say: Say) -> dict[str, Any]:
     answers = [_answer(base, prompt) for prompt in _prompts(tokenizer)]
     del base
     gc.collect()
-    artifact = load(order["made"])
+    artifact = load(order["made"], device_map=_DEVICES)
     measured = Measured()
     for index, window in enumerate(texts):
         _compare(

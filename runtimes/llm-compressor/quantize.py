@@ -48,10 +48,12 @@ def make(order: Mapping[str, Any], say: Say) -> dict[str, Any]:
     return {"tools": _versions(), "device": _device(), "devices": torch.cuda.device_count()}
 
 
-def load(folder: str, dtype: str | torch.dtype = "auto") -> PreTrainedModel:
-    """Load a model of safetensors files into main memory."""
+def load(
+    folder: str, dtype: str | torch.dtype = "auto", device_map: str | None = None
+) -> PreTrainedModel:
+    """Load a model of safetensors files, into main memory unless it is told where else."""
     return AutoModelForCausalLM.from_pretrained(
-        folder, dtype=dtype, local_files_only=True, use_safetensors=True
+        folder, dtype=dtype, device_map=device_map, local_files_only=True, use_safetensors=True
     )
 
 
@@ -102,7 +104,7 @@ def _sample(window: list[int]) -> dict[str, torch.Tensor]:
 
 def _tell_progress(model: PreTrainedModel, passes: int, say: Say) -> None:
     """Count how often samples go through layers: all of them do equally often."""
-    layers = model.model.layers
+    layers = _layers(model)
     total, seen = passes * len(layers), [0]
 
     def count(*_: object) -> None:
@@ -113,6 +115,13 @@ def _tell_progress(model: PreTrainedModel, passes: int, say: Say) -> None:
 
     for layer in layers:
         layer.register_forward_hook(count)
+
+
+def _layers(model: PreTrainedModel) -> list[torch.nn.Module]:
+    """The decoder's layers, whatever the architecture calls them; none where it hides them."""
+    lists = (m for m in model.modules() if isinstance(m, torch.nn.ModuleList))
+    count = model.config.num_hidden_layers
+    return list(next((each for each in lists if len(each) == count), ()))
 
 
 def _spare_pinning() -> None:

@@ -174,3 +174,12 @@ def test_a_store_that_cannot_be_written_is_told(build: Build, place: Place) -> N
     place.store.touch()
     told = build()
     assert (told["reason"], told["code"]) == ("StoreUnusable", 1)
+
+
+def test_a_disk_that_is_too_small_is_told_before_the_work(build: Build, place: Place) -> None:
+    """What the base's distributions take counts too; nothing is begun."""
+    config = place.source / "config.json"
+    config.write_text(json.dumps(CONFIG | {"vocab_size": 2**39}))
+    told = build()
+    assert (told["reason"], told["code"]) == ("DiskFull", 1)
+    assert not list(place.store.glob("*.partial"))

@@ -17,6 +17,9 @@ from modelops.building.broken import Broken
 
 _BREAK: Final = "\n\n"
 
+WINDOW: Final = 128
+"""Tokens of one window of held-out text."""
+
 PROMPTS: Final = (
     "What is a function?",
     "Explain in one sentence what a dictionary is.",

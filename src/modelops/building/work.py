@@ -18,6 +18,7 @@ from modelops.building.progress import Progress
 from modelops.building.report import page
 from modelops.building.source import Model, read_model
 from modelops.building.store import Store, Work, disk_full, disk_troubles
+from modelops.building.text import WINDOW
 from modelops.building.tool import Event, Tool
 from modelops.durable import write_whole
 
@@ -59,9 +60,11 @@ def build(order: Order, tool: Tool, progress: Progress) -> dict[str, Any]:
 def _checked(order: Order, builder: Builder, recipe: Recipe, store: Store) -> Model:
     model = read_model(order.source)
     builder.check(recipe, model.config)
-    needed = model.size * builder.scheme(recipe).bits // 16
+    words = model.config.number("vocab_size") or 0
+    logits = recipe.gate.samples * WINDOW * words * 4
+    needed = model.size * builder.scheme(recipe).bits // 16 + logits
     if needed > store.free:
-        raise disk_full(f"the artifact needs {needed} bytes, and {store.free} are free")
+        raise disk_full(f"the build needs {needed} bytes, and {store.free} are free")
     calibration = recipe.options.calibration
     given = order.calibration is not None and order.calibration.is_file()
     if calibration and calibration.dataset != BUILTIN and not given:

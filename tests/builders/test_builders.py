@@ -114,6 +114,12 @@ REFUSED: dict[str, tuple[str, dict[str, Any], dict[str, Any], str, str]] = {
     "quantized": (
         "FP8", {}, {"quantization_config": {"quant_method": "awq"}}, "AlreadyQuantized", "awq",
     ),
+    "hostile width": (
+        "RTN", {}, {"hidden_size": "many"}, "ArchitectureUnsupported", "hidden_size is 'many'",
+    ),
+    "hostile words": (
+        "FP8", {}, {"vocab_size": -1}, "ArchitectureUnsupported", "vocab_size is '-1'",
+    ),
     "long samples": (
         "GPTQ",
         {"calibration": Calibration(sequence_length=4096)},

@@ -110,8 +110,16 @@ class Builder:
                 f"{scheme.name} has no choice of group size",
                 "leave groupSize out",
             )
-        if config is not None:
+        if config is None:
+            return
+        try:
             self._check_model(recipe, scheme, config)
+        except ValueError as error:
+            raise Refused(
+                "ArchitectureUnsupported",
+                f"the source's configuration cannot be read: {error}",
+                "correct config.json, or choose another model",
+            ) from error
 
     def memory(self, source_bytes: int) -> int:
         """Return the bytes of memory that the container needs for a source of that size."""
@@ -121,6 +129,7 @@ class Builder:
         _check_plain(config)
         self._check_architecture(recipe, config)
         _check_groups(recipe.options.group_size or scheme.group_size, config)
+        config.number("vocab_size")
         _check_context(self.complete(recipe).options.calibration, config)
 
     def _check_architecture(self, recipe: Recipe, config: Configuration) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from e2e import depot
 from e2e.cluster.node import REGISTRY
 from e2e.cluster.places import Places
 from e2e.cluster.shell import step
@@ -75,6 +76,7 @@ def _install(kube: Kube, images: dict[str, str]) -> None:
         "images": {name: images[name] for name in NAMES},
         "accelerator": "",
         "networkPolicy": {"models": False},  # stories call models' own Services, too
+        **_jobs(kube, images),
     }
     digest = _digest(values)
     if _installed(kube) == digest:
@@ -92,6 +94,16 @@ def _install(kube: Kube, images: dict[str, str]) -> None:
         pods = kube.run("get", "pods", "-n", SYSTEM_NAMESPACE)
         hint = f"look with `kubectl describe pods -n {SYSTEM_NAMESPACE}`"
         raise KubeError(f"{error}\n{pods}{hint}") from error
+
+
+def _jobs(kube: Kube, images: dict[str, str]) -> dict[str, Any]:
+    """Return where jobs are, started on the local cluster; on a user's own there is nothing."""
+    if os.environ.get("MODELOPS_CONTEXT"):
+        return {}
+    kube.apply(depot.manifests(images["redis"]))
+    kube.apply([namespace(SYSTEM_NAMESPACE)])
+    kube.apply(depot.secret(), namespace=SYSTEM_NAMESPACE)
+    return {"jobs": depot.VALUES}
 
 
 def namespace(name: str) -> dict[str, Any]:

@@ -76,9 +76,11 @@ def test_a_limit_that_is_none_is_refused(server: Server, wrong: tuple[str, str])
     assert not server.objects
 
 
-def test_a_subject_of_another_issuer_is_revoked_and_restored(server: Server) -> None:
+@pytest.mark.parametrize("subject", ["cluster:system:serviceaccount:team:app", "corp::t7"])
+def test_a_subject_or_token_of_another_issuer_is_revoked_and_restored(
+    server: Server, subject: str
+) -> None:
     """The list shows who is refused; who was not is told so, and what names nobody is refused."""
-    subject = "cluster:system:serviceaccount:team:app"
     assert run("revoke", subject) == run("revoke", subject) == f"{subject} is revoked"
     (row,) = run("list").splitlines()[1:]
     assert row.split() == [subject, "Revoked"]

@@ -192,6 +192,18 @@ def test_a_revoked_subject_is_refused_whatever_its_tokens_say(
     until(lambda: chat(door, corp.token(sub="alice")).status_code == 200, 5)
 
 
+def test_one_token_of_a_subject_is_refused(door: Gateway, corp: FakeIssuer) -> None:
+    """A token that is revoked by its id is refused; other tokens of its subject are not."""
+    stolen, fresh, nameless = (
+        corp.token(sub="eve", **named) for named in ({"jti": "t7"}, {"jti": "t8"}, {})
+    )
+    door.serve(revoked=frozenset({"corp::t7", "other::t8"}))
+    until(lambda: chat(door, stolen).status_code == 401, 5)
+    assert chat(door, fresh).status_code == chat(door, nameless).status_code == 200
+    door.serve(revoked=frozenset())
+    until(lambda: chat(door, stolen).status_code == 200, 5)
+
+
 def test_claims_say_models_and_tenant_where_that_is_wanted(
     door: Gateway, other: FakeIssuer
 ) -> None:

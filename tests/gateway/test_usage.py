@@ -1,7 +1,9 @@
 """Tokens are counted from answers and streams, and callers see only what they asked for."""
 
 import asyncio
+import gzip
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.conftest import model
-from gateway.dying import dying
+from gateway.dying import HEAD, dying
 from gateway.engine import Engine, said
 from gateway.proxy import Gateway, gateway, until
 from gateway.raw import http2, pseudo
@@ -148,19 +150,47 @@ def test_a_stream_that_is_one_piece_is_whole_without_its_usage(front: Gateway) -
         assert client.post("/v1/completions", json=body).content == said(body)
 
 
-@pytest.mark.parametrize("room", [0, 39, 40, 41])
-def test_the_largest_stream_is_served(front: Gateway, room: int) -> None:
-    """A request that fills the gateway's buffer passes; its usage is asked for if that has room."""
+@pytest.mark.parametrize("room", [-1, 0, 1, 40])
+def test_the_largest_stream_is_served_and_counted(front: Gateway, room: int) -> None:
+    """A request that fills the gateway's buffer has its usage asked for; one byte more is 413."""
     before = counts(front)
     body = json.dumps(stream(["data: {}"]) | {"messages": [""]})
     text = "x" * (front.front.largest_body - len(body) - room)
     body = body.replace('"messages": [""', f'"messages": ["{text}"')
     with front.client(front.key("*"), **{"content-type": "application/json"}) as client:
         answer = client.post("/v1/completions", content=body)
+    if room < 0:
+        assert answer.json()["error"]["code"] == "request_too_large"
+        return wait(front, before, failed_requests=1)
     assert answer.content == said(json.loads(body))
+    return wait(front, before, requests=1, input_tokens=7, output_tokens=9)
+
+
+def test_engines_are_asked_for_plain_answers(front: Gateway, fake: Engine) -> None:
+    """Whatever its caller would take, no engine is told that it may compress."""
+    with front.client(front.key("*"), **{"Accept-Encoding": "gzip, br"}) as client:
+        assert client.post("/v1/completions", json=CHAT).status_code == 200
+    assert not [name for name in fake.requests[-1][2] if name.lower() == "accept-encoding"]
+
+
+def test_what_an_engine_compresses_nonetheless_passes_as_it_is(front: Gateway) -> None:
+    """Such a stream is neither held nor changed, and counts in bytes."""
+    before, packed = counts(front), gzip.compress(b'data: {"usage": 1}\n\n')
+    head = HEAD[:-2] + b"Content-Encoding: gzip\r\n\r\n"
+    with dying("ends", packed[:9], packed[9:], head=head) as port:
+        front.serve(models=(model("packed", port),))
+        with front.client(front.key("*")) as client:
+            until(lambda: client.get("/v1/models/packed").status_code == 200, 5)
+            came = bytearray()
+            with (
+                client.stream("POST", "/v1/completions", json={"model": "packed"}) as answer,
+                suppress(httpx.RemoteProtocolError),
+            ):
+                for piece in answer.iter_raw():
+                    came += piece
+    assert came == packed
     until(lambda: bool(spent(front, before)), 5)
-    kind = "requests" if room >= 40 else "estimated_requests"
-    assert spent(front, before)[kind] == 1
+    assert spent(front, before)["uncounted_bytes_sent"] >= len(packed)
 
 
 @pytest.mark.parametrize("true", [True, 1, "true", "Yes", "on", 1.0])

@@ -87,14 +87,15 @@ def revoke(
         str,
         typer.Argument(
             metavar="ID",
-            help="As `modelops key list` shows it; ISSUER:SUBJECT for tokens of another issuer.",
+            help="As `modelops key list` shows it; of others ISSUER:SUBJECT or ISSUER::JTI.",
         ),
     ],
     namespace: Namespace = "modelops-system",
 ) -> None:
     """Have every gateway refuse an API key, within two seconds and for good.
 
-    Of another issuer, all tokens of a subject are refused, also later ones, until `key restore`.
+    Of another issuer, all tokens of a subject are refused, also later ones, or the one token with
+    that `jti`; until `key restore`.
 
     Example: modelops key revoke corp:alice
     """

@@ -43,6 +43,9 @@ DOCUMENT_PATH: Final = "/openapi.json"
 _USAGE_PATHS: Final = ("/v1/chat/completions", "/v1/completions")
 """Those of which a stream tells its usage only if its request says so."""
 
+ENCODINGS: Final = "accept-encoding"
+"""What engines are not told, so that none compresses an answer: its usage could not be read."""
+
 
 def module(snapshot: Snapshot, front: Front) -> Json:
     """Return the filter's configuration."""
@@ -57,7 +60,7 @@ def module(snapshot: Snapshot, front: Front) -> Json:
         "silent": answers.event(answers.SILENCE),
         "told": front.collector is not None,
         "log": front.access_log,
-        "marks": [CHAINED],
+        "marks": [CHAINED, ENCODINGS],
         "jobs": {**joblead.TOLD, "place": joblead.PATH, "paths": JOB_PATHS},
         **callers(snapshot, front),
     }

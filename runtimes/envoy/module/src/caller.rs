@@ -23,6 +23,8 @@ pub struct Caller {
     pub key: String,
     /// Whose it is.
     pub tenant: String,
+    /// The id of a token that is no key of ours, `ISSUER::JTI`; empty without one.
+    pub token: String,
     /// Its requests per minute as a text, if it has a limit.
     pub limit: Option<String>,
     /// Names of models, or beginnings that end with a star.
@@ -49,6 +51,7 @@ impl Caller {
         Some(Self {
             key: text("jti").filter(|id| !id.is_empty())?.to_owned(),
             tenant: text("sub").unwrap_or_default().to_owned(),
+            token: String::new(),
             limit: text("rpm").map(str::to_owned),
             models: listed(claims.get("models")),
             ask: text("ask").is_some(),
@@ -71,9 +74,11 @@ impl Foreign {
     fn caller(&self, claims: &Claims) -> Option<Caller> {
         let tenant = claim(claims, &self.tenant_claim).and_then(name)?;
         let subject = claims.get("sub").and_then(name)?;
+        let id = claims.get("jti").and_then(name);
         Some(Caller {
             key: format!("{}:{subject}", self.name),
             tenant: format!("{}{tenant}", self.prefix),
+            token: id.map(|id| format!("{}::{id}", self.name)).unwrap_or_default(),
             models: self.grants(claims),
             ..Caller::default()
         })
@@ -167,6 +172,7 @@ mod tests {
         let wanted = Caller {
             key: "k".into(),
             tenant: "acme".into(),
+            token: String::new(),
             limit: Some("60".into()),
             models: vec!["a*".into()],
             ask: false,
@@ -204,8 +210,11 @@ mod tests {
             (found.models, found.limit, found.ask),
             (vec!["a".into(), "b*".into()], None, false)
         );
+        assert_eq!(found.token, "");
         issuer.models_claim = None;
         assert_eq!(read(claims, Some(&issuer)).unwrap().models, ["*"]);
+        let named = json!({"exp": 9, "sub": "ann", "org": {"team": "red"}, "jti": "t7"});
+        assert_eq!(read(named, Some(&issuer)).unwrap().token, "corp::t7");
         for org in [json!(null), json!("red"), json!({"team": 7}), json!({"team": "a\nb"})] {
             assert_eq!(read(json!({"exp": 9, "sub": "ann", "org": org}), Some(&issuer)), None);
         }

@@ -52,14 +52,14 @@ pub struct Settings {
     silent: Event,
     /// Whether callers and tokens are told to spans, too.
     told: bool,
-    /// Headers inside Envoy that are not for callers to set.
+    /// Headers that engines get from no caller.
     marks: Vec<String>,
     jobs: Jobs,
     /// Whose tokens are taken.
     issuers: Verifier,
     /// Whether routes depend on the tenant.
     by_tenant: bool,
-    /// Ids of keys that are not taken any more.
+    /// Ids of keys and tokens that are not taken any more.
     revoked: HashSet<String>,
     contended: Contended,
     shares: Shares,
@@ -152,6 +152,7 @@ const REVOKED: Refused = Refused(401, "modelops_revoked");
 const UNKNOWN_URL: Refused = Refused(404, "modelops_unknown_url");
 const POST_ONLY: Refused = Refused(405, "modelops_post_only");
 const GET_ONLY: Refused = Refused(405, "modelops_get_only");
+const TOO_LARGE: Refused = Refused(413, "modelops_too_large");
 const NOT_JSON: Refused = Refused(415, "modelops_not_json");
 const NOT_FORM: Refused = Refused(415, "modelops_not_form");
 const MALFORMED_JSON: Refused = Refused(400, "modelops_malformed_json");
@@ -227,7 +228,7 @@ impl Filter {
                 .read(stream, &[])
                 .map_or_else(|why| refuse(stream, why), |_| passed(self.kind));
         }
-        stream.keep_at_most(self.settings.largest_body as u64);
+        stream.keep_at_most((self.settings.largest_body + request::ROOM) as u64);
         HeadersStatus::StopIteration
     }
 
@@ -236,7 +237,7 @@ impl Filter {
         self.caller = self.who(stream).ok_or(NO_KEY)?;
         stream.drop_header(Headers::Request, "authorization");
         let (settings, caller) = (&*self.settings, &*self.caller);
-        if settings.revoked.contains(&caller.key) {
+        if settings.revoked.contains(&caller.key) || settings.revoked.contains(&caller.token) {
             return Err(REVOKED);
         }
         for mark in &settings.marks {
@@ -340,7 +341,11 @@ impl Filter {
 
     /// Reads a body and has the request routed by it; returns another body to be sent, if so.
     fn read(&mut self, stream: Stream, body: &[u8]) -> Result<Option<Vec<u8>>, Refused> {
-        let silent = match self.kind? {
+        let kind = self.kind?;
+        if body.len() > self.settings.largest_body {
+            return Err(TOO_LARGE);
+        }
+        let silent = match kind {
             Kind::Document => return Ok(None),
             Kind::Jobs => {
                 self.introduce(stream);
@@ -384,7 +389,7 @@ impl Filter {
         if !silent || !tells {
             return Ok(None);
         }
-        let made = request::with_usage(body, self.settings.largest_body);
+        let made = request::with_usage(body);
         self.hide = made.is_some();
         Ok(made)
     }
@@ -437,7 +442,9 @@ impl Filter {
     pub fn response_headers(&mut self, stream: Stream) {
         self.answered = Some(self.started.elapsed());
         let kind = stream.header(Headers::Response, "content-type").unwrap_or_default();
-        self.reading = if is_kind(kind, "text/event-stream") {
+        self.reading = if stream.header(Headers::Response, "content-encoding").is_some() {
+            Reading::Nothing
+        } else if is_kind(kind, "text/event-stream") {
             // It may become shorter, or longer.
             stream.drop_header(Headers::Response, "content-length");
             let word = estimate::word(stream.text(Attribute::RequestUrlPath));

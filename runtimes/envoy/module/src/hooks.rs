@@ -25,6 +25,8 @@ const BROKEN: &str = concat!(
     r#""param": null, "code": "gateway_failed"}}"#
 );
 const ERROR: u32 = 4;
+/// How the reasons of this module's answers begin.
+const OURS: &[u8] = b"modelops_";
 
 fn guarded<T>(instead: T, run: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or(instead)
@@ -297,11 +299,15 @@ extern "C" fn envoy_dynamic_module_on_bootstrap_extension_admin_request(
 }
 
 /// Envoy answers instead of an engine; where the head of its answer is sent, it resets the stream
-/// after this, which a last event can still precede.
+/// after this, which a last event can still precede. Answers of this module come in the middle of
+/// a hook that has the filter.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn envoy_dynamic_module_on_http_filter_local_reply(
-    envoy: EnvoyFilter, filter: *const c_void, status: u32, _: Buffer, _: bool,
+    envoy: EnvoyFilter, filter: *const c_void, status: u32, why: Buffer, _: bool,
 ) -> u32 {
+    if unsafe { why.bytes() }.starts_with(OURS) {
+        return 0;
+    }
     let (stream, filter) =
         unsafe { (Stream::new(envoy), &mut *filter.cast_mut().cast::<Filter>()) };
     // What is sent is nothing of the filter's: Envoy may do what it likes with that meanwhile.

@@ -38,8 +38,11 @@ impl<'de> Object<'de> for Told {
             _ => return value.skip(),
         };
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let number = |value| if let Plain::Number(n) = value { Some(n as u64) } else { None };
-        *place = number(value.read()?);
+        let number = match value.read()? {
+            Plain::Number(number) => Some(number as u64),
+            _ => None,
+        };
+        *place = number;
         Ok(())
     }
 }

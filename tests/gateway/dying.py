@@ -20,8 +20,10 @@ def _die(caller: socket.socket, way: str) -> None:
 
 
 @contextmanager
-def dying(way: str, *said: bytes, head: bytes = HEAD) -> Iterator[int]:
-    """Run an engine that says this and dies in a way; yield its port."""
+def dying(
+    way: str, *said: bytes, head: bytes = HEAD, heard: threading.Event | None = None
+) -> Iterator[int]:
+    """Run an engine that says this and dies in a way, once that was heard; yield its port."""
 
     def answer(caller: socket.socket) -> None:
         with suppress(OSError), caller:
@@ -30,6 +32,8 @@ def dying(way: str, *said: bytes, head: bytes = HEAD) -> Iterator[int]:
             for piece in said:
                 caller.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
                 time.sleep(0.001)  # or they are one piece
+            if heard:
+                heard.wait(20)
             _die(caller, way)
 
     def run() -> None:

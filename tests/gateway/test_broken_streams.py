@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -49,24 +50,43 @@ def served(front: Gateway, port: int) -> str:
     return name
 
 
-def heard(front: Gateway, request: dict[str, Any], path: str = CHAT, version: str = "1") -> bytes:
-    """Return all that comes of a stream, which must not end in order."""
+def broken(
+    front: Gateway, way: str, *said: bytes, head: bytes = HEAD, path: str = CHAT,
+    version: str = "1", **request: Any,
+) -> bytes:  # fmt: skip
+    """Have an engine say this and die once its caller has heard some; return all that came.
+
+    What comes together with an engine's death may be lost with it.
+    """
+    some = threading.Event()
+    if not said and head == HEAD:
+        some.set()
+    with dying(way, *said, head=head, heard=some) as port:
+        asked = {"model": served(front, port), "stream": True, **request}
+        return heard(front, asked, path, version, some)
+
+
+def heard(
+    front: Gateway, request: dict[str, Any], path: str, version: str, some: threading.Event
+) -> bytes:
+    """Return all that comes of a stream, which must not end in order; tell when some did."""
     bearer = {"Authorization": f"Bearer {front.key('*')}"}
     versions = {"http1": version == "1", "http2": version == "2"}
     came = bytearray()
     with (
         httpx.Client(base_url=front.url, headers=bearer, verify=NO_TLS, **versions) as client,
-        client.stream("POST", path, json=request | {"stream": True}) as answer,
+        client.stream("POST", path, json=request) as answer,
     ):
         assert answer.status_code == 200
         with pytest.raises(httpx.RemoteProtocolError):
-            _read(answer, came)
+            _read(answer, came, some)
     return bytes(came)
 
 
-def _read(answer: httpx.Response, into: bytearray) -> None:
+def _read(answer: httpx.Response, into: bytearray, some: threading.Event) -> None:
     for piece in answer.iter_raw():
         into += piece
+        some.set()
 
 
 def last(came: bytes) -> dict[str, Any]:
@@ -82,8 +102,7 @@ def test_a_stream_that_breaks_off_ends_with_an_error(
     front: Gateway, way: str, said: str, version: str
 ) -> None:
     """Who reads it gets each whole event, then one in OpenAI's shape, and no end in order."""
-    with dying(way, *SAID[said]) as port:
-        came = heard(front, {"model": served(front, port)}, version=version)
+    came = broken(front, way, *SAID[said], version=version)
     whole = b"".join(SAID[said]).rpartition(b"\n\n")
     before = b"".join(whole[:2])
     assert came.startswith(before + b'data: {"error"')
@@ -96,9 +115,8 @@ def test_a_stream_that_breaks_off_ends_with_an_error(
 def test_whether_usage_was_asked_for_makes_no_difference(front: Gateway, asked: str) -> None:
     """What was told of usage before is passed on or hidden as ever, and counts."""
     before = counts(front)
-    with dying("resets", EVENT, USED, EVENT[:9]) as port:
-        options = {"include_usage": json.loads(asked)}
-        came = heard(front, {"model": served(front, port), "stream_options": options})
+    options = {"include_usage": json.loads(asked)}
+    came = broken(front, "resets", EVENT, USED, EVENT[:9], stream_options=options)
     seen = EVENT + USED if asked == "true" else EVENT
     assert came.startswith(seen + b'data: {"error"')
     until(lambda: bool(spent(front, before)), 5)
@@ -107,8 +125,8 @@ def test_whether_usage_was_asked_for_makes_no_difference(front: Gateway, asked: 
 
 def test_a_response_breaks_off_with_an_event_of_its_own_kind(front: Gateway) -> None:
     """In the Responses API events have types: this one's is `error`."""
-    with dying("ends", b"event: response.created\n" + EVENT) as port:
-        came = heard(front, {"model": served(front, port)}, "/v1/responses")
+    said = b"event: response.created\n" + EVENT
+    came = broken(front, "ends", said, path="/v1/responses")
     assert b"\n\nevent: error\ndata: " in came
     told = last(came)
     assert (told["type"], told["code"]) == ("error", "model_broken")
@@ -120,29 +138,26 @@ def test_no_error_follows_a_part_of_an_event_or_the_last(
     front: Gateway, said: tuple[bytes, ...]
 ) -> None:
     """What cannot be told in an event of its own, or matters to nobody any more, is not."""
-    with dying("ends", *said) as port:
-        assert heard(front, {"model": served(front, port)}) == b"".join(said)
+    assert broken(front, "ends", *said) == b"".join(said)
 
 
 def test_an_answer_that_is_no_stream_is_broken_off(front: Gateway) -> None:
     """JSON that breaks off gets nothing that its reader could take for JSON."""
     head = HEAD.replace(b"text/event-stream", b"application/json")
-    with dying("ends", b'{"choices":', head=head) as port:
-        assert heard(front, {"model": served(front, port)}) == b'{"choices":'
+    assert broken(front, "ends", b'{"choices":', head=head) == b'{"choices":'
 
 
 def test_a_stream_whose_length_was_told_can_still_tell(front: Gateway) -> None:
     """An engine that told how long its stream is, and dies before, does not keep the error out."""
-    with dying("ends", head=HEAD[:-2].replace(b"Transfer-Encoding: chunked", b"Content-Length: 999")
-               + b"\r\n" + EVENT) as port:  # fmt: skip
-        assert heard(front, {"model": served(front, port)}).startswith(EVENT + b'data: {"error"')
+    head = HEAD.replace(b"Transfer-Encoding: chunked", b"Content-Length: 999") + EVENT
+    assert broken(front, "ends", head=head).startswith(EVENT + b'data: {"error"')
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
 def test_an_engine_that_falls_silent_is_told_of(tmp_path: Path, version: str) -> None:
     """A stream that does not go on in time ends with an event that says so."""
-    with gateway(tmp_path, silent_seconds=1) as quick, dying("falls silent", EVENT) as port:
-        came = heard(quick, {"model": served(quick, port)}, version=version)
+    with gateway(tmp_path, silent_seconds=1) as quick:
+        came = broken(quick, "falls silent", EVENT, version=version)
     assert came.startswith(EVENT)
     assert last(came)["error"]["code"] == "model_timeout"
 

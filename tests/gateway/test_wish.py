@@ -6,6 +6,7 @@ import pytest
 
 from modelops.api.scaling import Scaling
 from modelops.gateway.demand.wish import policy
+from modelops.gateway.observed import model
 from modelops.scaling.policy import Policy
 
 SCHEDULE = {"name": "day", "start": "0 8 * * *", "end": "0 18 * * *", "minReplicas": 2}
@@ -31,3 +32,19 @@ def test_a_model_that_scales_has_the_policy_of_its_spec() -> None:
 def test_nothing_is_decided_where_there_is_nothing_to_decide(scaling: dict[str, Any]) -> None:
     """Fixed, paused and impossible ones have no policy: what there is stays."""
     assert policy(scaling, None) is None
+
+
+@pytest.mark.parametrize(("live", "state"), [(2, "starting"), (0, "idle")])
+def test_a_paused_model_is_what_there_is(live: int, state: str) -> None:
+    """Whoever asked for zero meanwhile: replicas that are kept start, and do not rest."""
+    manifest = {
+        "kind": "TextModel",
+        "metadata": {
+            "namespace": "team",
+            "name": "chat",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
+        "spec": {"model": {}, "scaling": SPEC | {"state": "Paused", "replicas": 0}},
+        "status": {"replicas": live},
+    }
+    assert model(manifest).state == state

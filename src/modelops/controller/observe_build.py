@@ -30,12 +30,13 @@ async def observe_build(
         return None
     if "deletionTimestamp" in resource["metadata"]:
         return None
-    peers, jobs, pods, claim = await asyncio.gather(
+    peers, jobs, claim = await asyncio.gather(
         cluster.list(ref.api_version, ref.kind, ref.namespace, {}),
         cluster.list(*JOB, ref.namespace, build_labels()),
-        _pods(cluster, kind, resource, platform),
         _claim(cluster, ref.namespace),
     )
+    # After the Jobs: of one that is seen complete, the pod's last words are there to be seen.
+    pods = await _pods(cluster, kind, resource, platform)
     children = {Ref.of(one): one for one in (*jobs, *claim)}
     progress = await _progress(cluster, pods)
     return ObservedBuild(kind, resource, children, tuple(peers), tuple(pods), progress)

@@ -6,6 +6,7 @@ import time
 
 from e2e.chat import stream
 from e2e.cluster.shell import step
+from e2e.demo.picture import picture
 from e2e.keys import new_key, takes, until_taken
 from e2e.kube import Kube
 from e2e.platform import GATEWAY, ROOT, SYSTEM_NAMESPACE, Platform, namespace, platform
@@ -35,6 +36,7 @@ def show() -> None:
         _say("\n" + stage.kube.run("get", "textmodel,pods", "-n", NAMESPACE))
         _say("Nobody is there. The gateway holds the next request and wakes the model:")
         _chat(url, key)
+        _say(picture(stage, url, key, NAMESPACE))
     _say(_next(stage.kube))
 
 

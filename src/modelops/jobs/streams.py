@@ -4,7 +4,7 @@ import asyncio
 import math
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.resources import files
 from typing import Any, Final
 
@@ -166,7 +166,8 @@ class Streams:
 
     async def models(self) -> Sequence[str]:
         """Return the models that had a job."""
-        return sorted(m.decode() for m in await self._redis.smembers("jobs:models"))
+        found = await self._insist(lambda: self._redis.smembers("jobs:models"))
+        return sorted(model.decode() for model in found)
 
     async def due(self, lease: float, count: int) -> Sequence[str]:
         """Return ids of ended jobs whose callers want to be told now; they are lent for a while."""
@@ -185,9 +186,12 @@ class Streams:
         return terms.failures, _ms(terms.pause), _ms(terms.kept)
 
     async def _call(self, operation: str, *told: Any) -> Any:
+        return await self._insist(lambda: self._script(keys=[operation], args=told))
+
+    async def _insist(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         while True:
             try:
-                return await self._script(keys=[operation], args=told)
+                return await ask()
             except GONE:
                 if not self._patient:
                     raise

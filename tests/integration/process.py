@@ -16,7 +16,9 @@ import httpx
 from plaintext import NO_TLS
 
 MAIN = Path(__file__).parents[2] / "operator" / "main.py"
-IMAGES = {name: f"{name}:test" for name in ("modelops", "vllm-cpu", "llm-compressor")}
+IMAGES = {
+    name: f"{name}:test" for name in ("modelops", "vllm-cpu", "llm-compressor", "ray-diffusers-cpu")
+}
 Found = TypeVar("Found")
 
 

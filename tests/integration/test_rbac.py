@@ -20,6 +20,7 @@ from integration.test_builds import model_build
 from integration.test_policy_schema import policy
 from integration.test_scaling import FREE, SCALER, TRIGGERS, crds
 from integration.verdict import reaches
+from modelops.api.kinds import KINDS
 
 __all__ = ["crds"]
 ACCOUNT = "modelops-operator"
@@ -36,8 +37,10 @@ class Call:
     verb: str
 
 
-ADMISSION = Call("modelops.dev", "textmodels/finalizers", "update")
+ADMISSION = {Call("modelops.dev", f"{kind.plural}/finalizers", "update") for kind in KINDS.values()}
 """Asked by an admission plugin when it is on, never a request of its own."""
+
+JOBS = {"redis_url": "redis://redis:6379/0", "s3_bucket": "pictures"}
 
 
 def allowed(roles: Iterable[Manifest]) -> set[Call]:
@@ -137,6 +140,7 @@ def operator(
     kubeconfig.write_text(json.dumps(config))
     callers = json.dumps([{"podSelector": {"matchLabels": {"app": "gateway"}}}])
     settings = {"RESYNC_SECONDS": "1", "NAMESPACES": watched, "CALLERS": callers, "SCALER": SCALER}
+    settings["JOBS"] = json.dumps(JOBS)
     running = OperatorProcess(kubeconfig, NAMESPACE, tmp_path / "log", **settings)
     try:
         yield running.ready()
@@ -156,9 +160,7 @@ def test_the_chart_allows_what_the_operator_does_and_nothing_else(
     api.create(text_model(namespace, model={"uri": "hf://owner/name"}, scaling={"minReplicas": 2}))
     eventually(lambda: api.find("PodDisruptionBudget", namespace, "chat"), what="all children")
     api.merge("TextModel", namespace, "chat", {"spec": {"scaling": {"minReplicas": 1}}})
-    eventually(
-        lambda: api.get("Deployment", namespace, "chat")["spec"]["replicas"] == 1, what="1 replica"
-    )
+    eventually(lambda: one_replica(api, namespace), what="1 replica")
     play.pod(api, namespace)
     play.fetching(api, namespace)
     reaches(api, namespace, "FetchingWeights")
@@ -170,13 +172,20 @@ def test_the_chart_allows_what_the_operator_does_and_nothing_else(
     scaled(api, namespace)
     quantized(api, namespace)
     built(api, namespace)
+    painted(api, namespace)
     judged(api, "ModelRoute", namespace, {"targets": [{"model": "chat"}]}, "Serving")
     judged(api, "Tenant", NAMESPACE, {}, "InForce")
     judged(api, "Tenant", namespace, {}, "WrongNamespace")
     assert operator.terminate() == 0
     permitted = allowed(release)
     assert calls() - permitted == set()
-    assert permitted - calls() == {ADMISSION}
+    assert permitted - calls() == ADMISSION
+
+
+def one_replica(api: Api, namespace: str) -> bool:
+    """Tell whether the model's Deployment is there and shall have one replica."""
+    found = api.find("Deployment", namespace, "chat")
+    return found is not None and found["spec"].get("replicas") == 1
 
 
 def judged(api: Api, kind: str, namespace: str, spec: Manifest, reason: str) -> None:
@@ -224,6 +233,20 @@ def built(api: Api, namespace: str) -> None:
     eventually(lambda: not api.find("Job", namespace, name), what="no Job of the old recipe")
     for name in ("one", "two"):
         api.delete("ModelBuild", namespace, name)
+
+
+def painted(api: Api, namespace: str) -> None:
+    """Have a model of pictures that scales: it is told what it is, and asks for replicas."""
+    model = {**text_model(namespace, "paint", scaling=FREE), "kind": "DiffusionModel"}
+    api.create(model)
+    eventually(lambda: told(api, namespace), what="an ask, and a condition")
+    api.delete("DiffusionModel", namespace, "paint")
+
+
+def told(api: Api, namespace: str) -> bool:
+    """Tell whether the model of pictures has a condition, and asks for replicas."""
+    found = api.get("DiffusionModel", namespace, "paint")
+    return bool(condition(found, "Ready")) and "replicas" in found["spec"]["scaling"]
 
 
 def shared(api: Api, namespace: str) -> Manifest | None:

@@ -17,7 +17,8 @@ from e2e.space import Space
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is Kubernetes?"}]
 LONG = 1500
-"""So many tokens take the tiny model longer than it takes to kill it."""
+MANY = 64
+"""So many answers of so many tokens take the tiny model longer than it takes to kill it."""
 
 ON = {"ignore_eos": True}
 """Random weights may have nothing to say: go on to the last token."""
@@ -172,7 +173,9 @@ def test_a_gateway_pod_that_goes_cuts_no_stream(served: Space) -> None:
 def test_a_stream_whose_engine_is_killed_says_so(served: Space, caller: openai.OpenAI) -> None:
     """The official client raises what the gateway says of it, and is answered again soon."""
     create = caller.chat.completions.create
-    stream = create(model="gw-tiny", messages=MESSAGES, max_tokens=LONG, stream=True, extra_body=ON)
+    stream = create(
+        model="gw-tiny", messages=MESSAGES, max_tokens=LONG, n=MANY, stream=True, extra_body=ON
+    )
     chunks = iter(stream)
     next(chunks)
     (engine,) = (pod["metadata"]["name"] for pod in served.pods("gw-tiny"))

@@ -4,12 +4,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from modelops.api.base import ApiModel, Name, Quantity, SecretReference, rule, rules
+from modelops.api.base import ApiModel, Name, Quantity, rule, rules
 from modelops.api.building import Quantization
 from modelops.api.naming import SERVED_NAME, SERVED_NAME_HELP
 from modelops.api.resources import Resources
 from modelops.api.scaling import Scaling
-from modelops.api.source import source_rules
+from modelops.api.source import Credentials, Endpoint, source_rules
 
 Free = Annotated[
     dict[str, Any],
@@ -53,16 +53,8 @@ class Model(ApiModel):
         max_length=255,
         description="The name that clients send as `model`. Defaults to the object's own name.",
     )
-    endpoint: str | None = Field(
-        None,
-        max_length=1024,
-        description="URL of the hub or S3 service, when it is not the public one.",
-    )
-    secret_ref: SecretReference | None = Field(
-        None,
-        description="Secret whose keys become environment of the container that fetches the "
-        "weights: HF_TOKEN for hf://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://.",
-    )
+    endpoint: Endpoint = None
+    secret_ref: Credentials = None
     formats: Literal["SafetensorsOnly", "AllowPickle"] = Field(
         "SafetensorsOnly",
         description="Which weight files may be loaded. Pickle files can run code when they are "

@@ -1,11 +1,28 @@
-"""The rules of what tells where weights come from."""
+"""What all have that tell where weights come from: fields of one meaning, and their rules."""
 
-from pydantic import JsonValue
+from typing import Annotated
 
-from modelops.api.base import rule
+from pydantic import Field, JsonValue
+
+from modelops.api.base import SecretReference, rule
 from modelops.registry.uri import URI_HELP, URI_PATTERN
 
 _URI = URI_PATTERN.replace("\\", "\\\\").replace("'", "\\'")
+
+Endpoint = Annotated[
+    str | None,
+    Field(
+        max_length=1024,
+        description="URL of the hub or S3 service, when it is not the public one.",
+    ),
+]
+Credentials = Annotated[
+    SecretReference | None,
+    Field(
+        description="Secret whose keys become environment of the container that fetches the "
+        "weights: HF_TOKEN for hf://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://.",
+    ),
+]
 
 
 def source_rules(where: str) -> tuple[dict[str, JsonValue], ...]:

@@ -4,10 +4,10 @@ from typing import Final
 
 from pydantic import Field
 
-from modelops.api.base import ApiModel, SecretReference, rules
+from modelops.api.base import ApiModel, rules
 from modelops.api.building import Making
 from modelops.api.kind import AGE, READINESS, Column, Kind
-from modelops.api.source import source_rules
+from modelops.api.source import Credentials, Endpoint, source_rules
 from modelops.api.status import Status
 
 
@@ -28,16 +28,8 @@ class Source(ApiModel):
     revision: str | None = Field(
         None, min_length=1, max_length=255, description="Branch, tag or commit of an hf:// source."
     )
-    endpoint: str | None = Field(
-        None,
-        max_length=1024,
-        description="URL of the hub or S3 service, when it is not the public one.",
-    )
-    secret_ref: SecretReference | None = Field(
-        None,
-        description="Secret whose keys become environment of the container that fetches the "
-        "weights: HF_TOKEN for hf://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3://.",
-    )
+    endpoint: Endpoint = None
+    secret_ref: Credentials = None
 
 
 class Target(ApiModel):

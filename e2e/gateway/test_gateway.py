@@ -3,6 +3,8 @@
 import json
 import time
 from base64 import urlsafe_b64decode
+from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import openai
@@ -126,13 +128,17 @@ def test_a_revoked_key_is_refused_within_two_seconds(served: Space, url: str) ->
 def pods(served: Space) -> list[str]:
     """Return the names of the gateway's pods that are Ready."""
     chosen = "app.kubernetes.io/name=modelops-gateway"
-    found = [
-        pod["metadata"]["name"]
-        for pod in served.kube.all("pods", SYSTEM_NAMESPACE, chosen)
-        if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"])
-    ]
+    found = [*ready(served.kube.all("pods", SYSTEM_NAMESPACE, chosen))]
     assert found
     return found
+
+
+def ready(found: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the names of those of these pods that are Ready."""
+    for pod in found:
+        told = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
+        if told.get("Ready") == "True":
+            yield pod["metadata"]["name"]
 
 
 def identity(served: Space, key: str) -> str:
@@ -152,8 +158,32 @@ def test_engines_administration_is_out_of_reach(caller: openai.OpenAI) -> None:
             caller.post(path, cast_to=object, body={"model": "gw-tiny"})
 
 
+def test_a_stream_whose_engine_is_killed_says_so(served: Space, caller: openai.OpenAI) -> None:
+    """The official client raises what the gateway says of it, and is answered again soon."""
+    create = caller.chat.completions.create
+    stream = create(
+        model="gw-tiny", messages=MESSAGES, max_tokens=LONG, n=MANY, stream=True, extra_body=ON
+    )
+    chunks = iter(stream)
+    next(chunks)
+    (engine,) = (pod["metadata"]["name"] for pod in served.pods("gw-tiny"))
+    served.kube.run("delete", "pod", engine, "-n", served.name, "--force", "--grace-period=0")
+    with pytest.raises(openai.APIError) as broken:
+        list(chunks)
+    assert broken.value.code == "model_broken"
+    served.until(
+        lambda: any(name != engine for name in ready(served.pods("gw-tiny"))),
+        300,
+        lambda: f"no pod takes the place of {engine}: {served.condition('gw-tiny')}",
+    )
+    assert create(model="gw-tiny", messages=MESSAGES, max_tokens=1).choices
+
+
 def test_a_gateway_pod_that_goes_cuts_no_stream(served: Space) -> None:
-    """A stream through a pod that is deleted meanwhile goes on to its end."""
+    """A stream through a pod that is deleted meanwhile goes on to its end.
+
+    It comes last: what the others ask may pass through that very pod.
+    """
     key = new_key(served.kube, "acme", "gw-t*")
     name = pods(served)[0]
     with served.kube.forward(f"pod/{name}", 8080, SYSTEM_NAMESPACE) as one:
@@ -168,20 +198,4 @@ def test_a_gateway_pod_that_goes_cuts_no_stream(served: Space) -> None:
         served.kube.run("delete", "pod", name, "-n", SYSTEM_NAMESPACE, "--wait=false")
         *_, last = chunks
         assert last.choices[0].finish_reason == "length"
-
-
-def test_a_stream_whose_engine_is_killed_says_so(served: Space, caller: openai.OpenAI) -> None:
-    """The official client raises what the gateway says of it, and is answered again soon."""
-    create = caller.chat.completions.create
-    stream = create(
-        model="gw-tiny", messages=MESSAGES, max_tokens=LONG, n=MANY, stream=True, extra_body=ON
-    )
-    chunks = iter(stream)
-    next(chunks)
-    (engine,) = (pod["metadata"]["name"] for pod in served.pods("gw-tiny"))
-    served.kube.run("delete", "pod", engine, "-n", served.name, "--force", "--grace-period=0")
-    with pytest.raises(openai.APIError) as broken:
-        list(chunks)
-    assert broken.value.code == "model_broken"
-    served.until_ready("gw-tiny")
-    assert create(model="gw-tiny", messages=MESSAGES, max_tokens=1).choices
+    served.kube.wait(f"pod/{name}", "delete", SYSTEM_NAMESPACE, 120)

@@ -81,6 +81,14 @@ class Story:
         self.decide(replicas, metric)
         return await self.go()
 
+    async def long_seen(self) -> None:
+        """Let the scaler have seen the model for so long that what was asked for has settled."""
+        loop = asyncio.get_running_loop()
+        with pytest.MonkeyPatch.context() as patch:
+            earlier = loop.time() - SETTLE_SECONDS
+            patch.setattr(loop, "time", lambda: earlier)
+            await self.go()
+
     def pass_on(self) -> None:
         """Let time have passed until now."""
         self.scaler.decisions.go_on(asyncio.get_running_loop().time())
@@ -105,6 +113,7 @@ def test_decisions_are_followed_at_once() -> None:
 
     async def story() -> list[int]:
         told = Story(1)
+        await told.long_seen()
         return [await told.turn(n) for n in (1, 2, 4, 3, 0)]
 
     assert asyncio.run(story()) == [1, 2, 4, 3, 0]
@@ -128,6 +137,21 @@ def test_what_a_person_asks_for_stands_until_the_gateway_knows(
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("asked", [0, 2])
+def test_what_was_asked_for_before_the_scaler_looked_stands_as_long(
+    monkeypatch: pytest.MonkeyPatch, asked: int
+) -> None:
+    """A model that has just begun to scale: the decision may be older than what a person wrote."""
+
+    async def story() -> None:
+        told = Story(asked)
+        assert await told.turn(1) == asked
+        monkeypatch.setattr(autoscaler, "SETTLE_SECONDS", 0.0)
+        assert await told.turn(1) == 1
+
+    asyncio.run(story())
+
+
 def test_a_request_that_waits_is_followed_whoever_asked() -> None:
     """Who asks for zero does not know who waits."""
 
@@ -147,6 +171,7 @@ def test_who_asks_for_what_the_scaler_once_asked_for_is_somebody_else(
 
     async def story() -> list[int]:
         told, loop = Story(2), asyncio.get_running_loop()
+        await told.long_seen()
         found = [await told.turn(1)]
         told.ask(0)
         found.append(await told.turn(1))
@@ -179,6 +204,7 @@ def test_where_there_is_a_scaled_object_the_scaler_asks_for_nothing() -> None:
 
     async def story() -> list[int]:
         told = Story(1)
+        await told.long_seen()
         told.scaled("chat")
         found = [await told.turn(3)]
         told.scaled("other")

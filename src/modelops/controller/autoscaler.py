@@ -51,14 +51,15 @@ def followed(
 
 @dataclass(slots=True)
 class _Asks:
-    """What is asked for as we know it: seen last, by ourselves last, by somebody else since when.
+    """What is asked for as we know it: seen last, by somebody else since when, by ourselves last.
 
-    The time is of the loop's clock.
+    The time is of the loop's clock. What is there when a model is seen first, somebody else has
+    asked for.
     """
 
     seen: int | None
+    foreign_since: float
     own: int | None = None
-    foreign_since: float = -SETTLE_SECONDS
 
     def see(self, asked: int | None, now: float) -> None:
         if asked not in {self.seen, self.own}:
@@ -100,7 +101,8 @@ class Autoscaler:
         everyone = tuple(self._models())
         models = tuple(model for model in everyone if model.free)
         self._tell([model.ref for model in models])
-        self._asks = {m.ref: self._asks.get(m.ref) or _Asks(m.asked) for m in models}
+        now = asyncio.get_running_loop().time()
+        self._asks = {m.ref: self._asks.get(m.ref) or _Asks(m.asked, now) for m in models}
         for model in models:
             await self._scale(model, self._asks[model.ref])
         self.decisions.go_on(asyncio.get_running_loop().time())

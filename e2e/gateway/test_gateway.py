@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from e2e.gateway.caller import client, until_listed
 from e2e.keys import modelops_key, new_key
-from e2e.platform import SYSTEM_NAMESPACE
+from e2e.platform import GATEWAY, SYSTEM_NAMESPACE
 from e2e.space import Space
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is Kubernetes?"}]
@@ -199,3 +199,4 @@ def test_a_gateway_pod_that_goes_cuts_no_stream(served: Space) -> None:
         *_, last = chunks
         assert last.choices[0].finish_reason == "length"
     served.kube.wait(f"pod/{name}", "delete", SYSTEM_NAMESPACE, 120)
+    served.kube.run("rollout", "status", "-n", SYSTEM_NAMESPACE, f"deployment/{GATEWAY}")

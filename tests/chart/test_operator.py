@@ -11,6 +11,7 @@ from chart.helm import CHART, MONITORING, NAMESPACE, Helm, one
 from modelops.controller.metrics import Metrics
 from modelops.controller.settings import PREFIX, Settings
 from modelops.sync.catalogue import GatewayApi, Jobs
+from modelops.sync.observed import Ref
 
 VALUES = {
     "accelerator": "amd.com/gpu",
@@ -150,6 +151,9 @@ def real_metrics() -> set[str]:
     metrics.pass_seconds.labels("Kind")
     metrics.count_call("get", "pods", 200)
     metrics.scale_changes.labels("Kind", "Woken", "held")
+    metrics.build_seconds.labels("GPTQ")
+    metrics.build_gpu_seconds.labels("GPTQ")
+    metrics.builds.note(Ref("v1", "Kind", "team", "one"), {})
     return {sample.name for family in metrics.registry.collect() for sample in family.samples}
 
 

@@ -12,11 +12,14 @@ from controller.fake import FakeApiServer
 from modelops.api.base import API_VERSION
 from modelops.api.builds.modelbuild import KIND
 from modelops.cluster import Answer, Cluster, ClusterError, plurals
+from modelops.controller.builds import PHASES
 from modelops.controller.loop import Loop
+from modelops.controller.metrics import Metrics
 from modelops.sync.catalogue import Catalogue, Platform
 from modelops.sync.observed import Ref
 
 IMAGES = {name: f"{name}:1" for name in ("modelops", "llm-compressor")}
+TIMES = {"startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:01:30Z"}
 CATALOGUE = Catalogue(platform=Platform(images=IMAGES))
 
 
@@ -26,6 +29,7 @@ class Builds:
     def __init__(self) -> None:
         self.server = FakeApiServer()
         self.clock = Clock()
+        self.metrics = Metrics.create()
 
     def build(self, name: str, **spec: Any) -> None:
         """Have a ModelBuild in the cluster."""
@@ -41,7 +45,7 @@ class Builds:
     def run(self, name: str) -> ClusterError | None:
         """Do a pass by a fresh loop, as a restarted operator does; return how it failed."""
         cluster = Cluster(self.server, plurals(CATALOGUE.looked_at))
-        loop = Loop(cluster, CATALOGUE, now=self.clock)
+        loop = Loop(cluster, CATALOGUE, self.metrics, now=self.clock)
         try:
             asyncio.run(loop.run(Ref(API_VERSION, KIND.name, "team", name)))
         except ClusterError as error:
@@ -53,6 +57,17 @@ class Builds:
         found = self.server.find(KIND.plural, f"team/{name}") or {}
         return str(found["status"]["conditions"][0]["reason"])
 
+    def phases(self) -> dict[str, float]:
+        """Return how many builds the metrics count in each phase that has any."""
+        read = self.metrics.registry.get_sample_value
+        labels = ({"build_namespace": "team", "phase": each} for each in PHASES)
+        counts = ((each["phase"], read("modelops_builds", each)) for each in labels)
+        return {name: count for name, count in counts if count}
+
+    def read(self, name: str, **labels: str) -> float | None:
+        """Return the value of a metric."""
+        return self.metrics.registry.get_sample_value(name, labels)
+
     def all(self, plural: str) -> list[dict[str, Any]]:
         """Return the objects of a plural."""
         return [s.manifest for (_, p, _), s in self.server.objects.items() if p == plural]
@@ -62,7 +77,7 @@ class Builds:
         (job,) = self.all("jobs")
         meta, template = job["metadata"], job["spec"]["template"]
         words = {"event": "done", "bytesBefore": 8, "bytesAfter": 2, "quality": {"kl": 0.01}}
-        ended = {"exitCode": 0, "message": json.dumps(words)}
+        ended = {"exitCode": 0, "message": json.dumps(words), **TIMES}
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -179,3 +194,33 @@ def test_deleting_one_leaves_the_job_to_the_others(builds: Builds) -> None:
     builds.end()
     builds.run("two")
     assert builds.reason("two") == "Built"
+
+
+def test_metrics_count_builds_by_phase_and_jobs_once(builds: Builds) -> None:
+    """Each object counts in one phase until it is gone; the seconds of a shared Job count once."""
+    for name in ("one", "two"):
+        builds.build(name)
+        builds.run(name)
+    builds.build("wrong", method="Magic")
+    builds.run("wrong")
+    assert builds.phases() == {"Waiting": 2, "Refused": 1}
+    builds.end()
+    for name in ("two", "one", "two", "one"):
+        builds.run(name)
+    assert builds.phases() == {"Built": 2, "Refused": 1}
+    assert builds.read("modelops_build_seconds_count", method="GPTQ") == 1
+    assert builds.read("modelops_build_seconds_sum", method="GPTQ") == 90
+    (address,) = (a for a in builds.server.objects if a[1:] == (KIND.plural, "team/wrong"))
+    del builds.server.objects[address]
+    builds.run("wrong")
+    assert builds.phases() == {"Built": 2}
+
+
+def test_a_gate_that_fails_is_counted_as_such(builds: Builds) -> None:
+    """What was made and is not good enough stands apart from what could not be made."""
+    builds.build("one", gate={"maxDrop": "0.001"})
+    builds.run("one")
+    builds.end()
+    builds.run("one")
+    assert builds.phases() == {"GateFailed": 1}
+    assert builds.read("modelops_build_seconds_count", method="GPTQ") == 1

@@ -18,6 +18,7 @@ from modelops.cluster import (
     Refused,
     Unreachable,
 )
+from modelops.controller.builds import cost
 from modelops.controller.events import announcements, direction, scaled
 from modelops.controller.failure import Failure, refused
 from modelops.controller.metrics import Metrics
@@ -82,6 +83,7 @@ class Loop:
             observed = await self._look(ref)
             if observed is None:
                 outcome = "gone"
+                self.metrics.builds.forget(ref)
                 return None
             desired, failure = await self._conclude(observed)
             outcome = _outcome(desired, failure)
@@ -126,6 +128,8 @@ class Loop:
     async def _report(self, observed: Subject, desired: Desired, now: datetime) -> None:
         ref = Ref.of(observed.resource)
         before = observed.resource.get("status") or {}
+        if isinstance(observed, ObservedBuild):
+            self.metrics.builds.note(ref, desired.status)
         _tell(ref, desired, changed=_ready(before) != _ready(desired.status))
         if desired.status == before:
             return
@@ -135,6 +139,11 @@ class Loop:
             await self._announce(event)
 
     def _count(self, observed: Subject, desired: Desired) -> None:
+        spent = cost(observed, desired.status) if isinstance(observed, ObservedBuild) else None
+        if spent:
+            method = str(observed.resource["spec"]["method"])
+            self.metrics.build_seconds.labels(method).observe(spent[0])
+            self.metrics.build_gpu_seconds.labels(method).inc(spent[1])
         change = scaled(observed, desired)
         if change:
             told = (observed.kind.name, direction(change), change["metric"])

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from modelops.controller.builds import Builds
+
+BUILD_SECONDS = (30, 60, 120, 300, 600, 1800, 3600, 7200, 14400, 28800)
+
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
@@ -19,11 +23,16 @@ class Metrics:
     last_pass: Gauge
     scale_changes: Counter
     undecided: Gauge
+    builds: Builds
+    build_seconds: Histogram
+    build_gpu_seconds: Counter
 
     @classmethod
     def create(cls) -> "Metrics":
         """Return fresh metrics, all at zero."""
         registry = CollectorRegistry()
+        builds = Builds()
+        registry.register(builds)
         return cls(
             registry=registry,
             queue_depth=Gauge(
@@ -59,6 +68,20 @@ class Metrics:
                 "modelops_scaling_undecided_models",
                 "Models that scale and of which the gateway does not say how many replicas they "
                 "need.",
+                registry=registry,
+            ),
+            builds=builds,
+            build_seconds=Histogram(
+                "modelops_build_seconds",
+                "Duration of builds that made an artifact; those that share a Job count once.",
+                ["method"],
+                registry=registry,
+                buckets=BUILD_SECONDS,
+            ),
+            build_gpu_seconds=Counter(
+                "modelops_build_gpu_seconds",
+                "Seconds that these builds held GPUs, times the GPUs.",
+                ["method"],
                 registry=registry,
             ),
         )

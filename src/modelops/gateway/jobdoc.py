@@ -5,6 +5,16 @@ from typing import Any, Final
 from modelops.gateway.typed import Json
 from modelops.jobs.job import State
 
+
+def _url(description: str, longest: int) -> Json:
+    return {
+        "type": "string",
+        "maxLength": longest,
+        "pattern": "^https?://",
+        "description": description,
+    }
+
+
 FIELDS: Final[Json] = {
     "prompt": {"type": "string", "maxLength": 32_000},
     "n": {"type": "integer", "minimum": 1, "maximum": 10, "default": 1},
@@ -16,10 +26,24 @@ FIELDS: Final[Json] = {
     "strength": {"type": "number", "minimum": 0, "maximum": 1},
     "seed": {"type": "integer", "minimum": 0, "description": "The same makes the same image."},
     "scheduler": {"type": "string", "maxLength": 64, "pattern": "^[A-Za-z0-9_-]+$"},
-    "image_url": {"type": "string", "description": "A picture to begin with."},
-    "mask_url": {"type": "string", "description": "What of it may change."},
-    "control_url": {"type": "string", "description": "What the image shall follow."},
-    "webhook": {"type": "string", "description": "Is told when the job has ended, signed."},
+    "loras": {
+        "type": "array",
+        "maxItems": 8,
+        "description": "Adapters, by name, and how much of each.",
+        "items": {
+            "type": "object",
+            "required": ["name"],
+            "additionalProperties": False,
+            "properties": {
+                "name": {"type": "string", "minLength": 1, "maxLength": 255},
+                "weight": {"type": "number", "minimum": -4, "maximum": 4, "default": 1},
+            },
+        },
+    },
+    "image_url": _url("A picture to begin with.", 8192),
+    "mask_url": _url("What of it may change.", 8192),
+    "control_url": _url("What the image shall follow.", 8192),
+    "webhook": _url("Is told when the job has ended, signed.", 2048),
 }
 """What a request for images may say beside `model`."""
 

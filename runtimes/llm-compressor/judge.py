@@ -23,6 +23,7 @@ ANSWER = 32
 _DEVICES = "auto" if torch.cuda.is_available() else None
 """Spread over the GPUs there are, and over main memory what they do not hold."""
 EDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+PLACES = 8
 LABELS = ("<1e-5", "<1e-4", "<0.001", "<0.01", "<0.1", "<1", "1 or more")
 
 
@@ -107,6 +108,7 @@ def _agreement(model: PreTrainedModel, tokens: list[int], begin: int) -> float:
 
 def _summary(measured: Measured, agreement: list[float], count: int) -> dict[str, Any]:
     divergence = np.concatenate(measured.divergence)
+    prompts = zip(PROMPTS, map(_number, agreement), strict=True)
     counts = np.bincount(np.digitize(divergence, EDGES), minlength=len(EDGES) + 1)
     return {
         "kl": _number(float(divergence.mean())),
@@ -117,10 +119,20 @@ def _summary(measured: Measured, agreement: list[float], count: int) -> dict[str
         "windows": count,
         "tokens": len(divergence),
         "histogram": {"labels": LABELS, "counts": counts.tolist()},
+        "positions": _positions(np.stack(measured.divergence).mean(axis=0)),
+        "prompts": [list(pair) for pair in prompts],
         "losses": [
             [_number(a), _number(b)] for a, b in zip(measured.before, measured.after, strict=True)
         ],
     }
+
+
+def _positions(divergence: NDArray[np.float32]) -> list[list[float | None]]:
+    """How many tokens went before, and the mean from the place before to there."""
+    ends = np.linspace(0, len(divergence), PLACES + 1).round().astype(int)
+    parts = np.split(divergence, ends[1:-1])
+    pairs = zip(ends[1:].tolist(), parts, strict=True)
+    return [[end, _number(float(part.mean()))] for end, part in pairs if len(part)]
 
 
 def _number(value: float) -> float | None:

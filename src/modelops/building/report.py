@@ -1,44 +1,65 @@
 """The page that shows what an artifact lost and what it saves (pure)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-_STYLE: Final = """
-body{font:15px/1.5 system-ui,sans-serif;color:#1c2430;max-width:900px;margin:2rem auto;
-padding:0 1rem}
-h1{font-size:1.4rem;margin:0}h2{font-size:1.05rem;margin:2rem 0 .5rem}
+from modelops.building import plots
+
+PAGE: Final = "report.html"
+_COLOURS: Final = {
+    "light": "--paper:#fff;--ink:#1c2430;--soft:#5b6675;--line:#d5dbe4;--mark:#2f6fde;"
+    "--base:#a9b5c6;--good:#e6f4ea;--goodink:#14532d;--bad:#fdecea;--badink:#7f1d1d",
+    "dark": "--paper:#12161d;--ink:#e4e9f0;--soft:#9aa6b6;--line:#343d4a;--mark:#6ba1ff;"
+    "--base:#5d6b7f;--good:#12351f;--goodink:#a7e3bb;--bad:#431a1a;--badink:#f6b5b5",
+}
+_STYLE: Final = (
+    f":root{{color-scheme:light dark;{_COLOURS['light']}}}"
+    f"@media(prefers-color-scheme:dark){{:root{{{_COLOURS['dark']}}}}}"
+    """
+body{font:15px/1.5 system-ui,sans-serif;background:var(--paper);color:var(--ink);max-width:900px;
+margin:2rem auto;padding:0 1rem}
+h1{font-size:1.4rem;margin:0;overflow-wrap:anywhere}h2{font-size:1.05rem;margin:2rem 0 .5rem}
 p.verdict{border-radius:8px;padding:.7rem 1rem;margin:1rem 0}
-p.passed{background:#e6f4ea;color:#14532d}p.failed{background:#fdecea;color:#7f1d1d}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .6rem}
-tr{border-bottom:1px solid #e3e7ee}td.n{text-align:right;font-variant-numeric:tabular-nums}
-svg{width:100%;height:auto}code{font-size:.9em;overflow-wrap:anywhere}
-p.note{color:#5b6675;font-size:.9em}
-"""
-_WIDTH, _HEIGHT, _MARGIN = 860, 220, 46
-_BLUE, _GREY = "#2f6fde", "#c3ccd9"
+p.passed{background:var(--good);color:var(--goodink)}
+p.failed{background:var(--bad);color:var(--badink)}
+table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .6rem;
+vertical-align:top}th{font-weight:500;width:15rem}tr{border-bottom:1px solid var(--line)}
+code{font-size:.9em;overflow-wrap:anywhere}p.note{color:var(--soft);font-size:.9em}
+""" + plots.STYLE
+)
 _POINTS: Final = (
     "Each point is one window of held-out text; on the line nothing is lost. Perplexity can fall "
     "by chance, so the gate looks at the divergence first."
+)
+_PLACES: Final = (
+    "If it grows to the right, errors pile up along the text: then measure on windows as long as "
+    "your requests before you trust long answers."
+)
+_ANSWERS: Final = (
+    "The share of the base's own answer, token by token, that the artifact would have chosen at "
+    "the same place. The lowest come first: try those prompts on both."
 )
 _UNITS: Final = ("B", "KB", "MB", "GB", "TB")
 
 
 def page(artifact: Mapping[str, Any]) -> str:
     """Return the report as one HTML document that loads nothing from elsewhere."""
-    quality, recipe = artifact["quality"], artifact["recipe"]
-    gate = artifact["gate"]
+    quality, recipe, gate = artifact["quality"], artifact["recipe"], artifact["gate"]
     title = f"{recipe['method']} {recipe['options'].get('scheme', '')} of {recipe['source']['uri']}"
     verdict = "passed" if gate["passed"] else "failed"
     body = (
         f"<h1>{escape(title)}</h1>",
         f'<p class="verdict {verdict}">The gate has {verdict}: {escape(gate["sentence"])}.</p>',
         _table(_figures(artifact, quality)),
-        *_plots(quality),
+        *_plots(artifact, quality),
         "<h2>Where it comes from</h2>",
         _table(_lineage(artifact)),
     )
-    head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{_STYLE}</style>'
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style>"
+    )
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>'
 
 
@@ -46,43 +67,68 @@ def _figures(artifact: Mapping[str, Any], quality: Mapping[str, Any]) -> list[tu
     before, after = artifact["sourceBytes"], artifact["artifactBytes"]
     rows = [("weights", f"{_size(before)} before, {_size(after)} after ({_ratio(after, before)})")]
     if "kl" in quality:
+        pair = (_told(quality[f"perplexity{when}"], ".4f") for when in ("Before", "After"))
+        worst = f", {_told(quality['klWorst'])} at worst" if "klWorst" in quality else ""
         rows += [
-            ("mean KL of the next token", f"{quality['kl']:.5g} nats"),
+            ("mean KL of the next token", f"{_told(quality['kl'])} nats{worst}"),
+            ("perplexity on held-out text", "{} before, {} after".format(*pair)),
             (
-                "perplexity on held-out text",
-                f"{quality['perplexityBefore']:.4f} before, {quality['perplexityAfter']:.4f} after",
+                "agreement with the base's answers",
+                f"{_told(quality['agreement'], '.1%')} of tokens",
             ),
-            ("agreement with the base's answers", f"{quality['agreement'] * 100:.1f}% of tokens"),
             ("measured on", f"{quality['windows']} windows, {quality['tokens']} tokens"),
         ]
     rows.append(("time", f"{artifact['seconds']:.0f} s; {artifact['gpuSeconds']:.0f} s of GPU"))
     return rows
 
 
-def _plots(quality: Mapping[str, Any]) -> list[str]:
-    plots = []
+def _plots(artifact: Mapping[str, Any], quality: Mapping[str, Any]) -> Iterator[str]:
+    yield from _beside(artifact, quality)
     if held := quality.get("histogram"):
-        plots += [
-            "<h2>Divergence token by token</h2>",
-            _bars(held["counts"], held["labels"], "KL of one token's distribution, nats"),
-        ]
-    if pairs := quality.get("losses"):
-        plots += [
-            "<h2>Loss window by window</h2>",
-            _scatter(pairs, "loss of the base, nats a token", "of the artifact"),
-            f'<p class="note">{_POINTS}</p>',
-        ]
-    return plots
+        yield "<h2>Divergence token by token</h2>"
+        yield plots.bars(held["counts"], held["labels"], "KL of one token's distribution, nats")
+    if places := quality.get("positions"):
+        yield "<h2>Divergence along the text</h2>"
+        told = [str(place) for place, _ in places]
+        yield plots.bars(
+            [kl for _, kl in places], told, "mean KL after so many tokens of a window, nats", ".3g"
+        )
+        yield _note(_PLACES)
+    if pairs := [pair for pair in quality.get("losses", ()) if None not in pair]:
+        yield "<h2>Loss window by window</h2>"
+        yield plots.scatter(pairs, "loss of the base, nats a token", "of the artifact")
+        yield _note(_POINTS)
+    if prompts := quality.get("prompts"):
+        yield "<h2>Agreement prompt by prompt</h2>"
+        rows = [(text, share, f"{share:.0%}", False) for text, share in prompts]
+        yield plots.lanes(sorted(rows, key=lambda row: row[1]), "agreement by prompt", 1)
+        yield _note(_ANSWERS)
+
+
+def _beside(artifact: Mapping[str, Any], quality: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what there is of both, side by side."""
+    yield "<h2>Before and after</h2>"
+    sizes = [artifact[f"{whose}Bytes"] for whose in ("source", "artifact")]
+    yield _pair("weights", sizes, [_size(size) for size in sizes])
+    told = (quality.get(f"perplexity{when}") for when in ("Before", "After"))
+    both = [float(value) for value in told if value is not None]
+    if len(both) == 2:
+        yield _pair("perplexity", both, [_told(value) for value in both])
+
+
+def _pair(name: str, values: Sequence[float], told: Sequence[str]) -> str:
+    rows = zip((f"{name}, base", f"{name}, artifact"), values, told, (True, False), strict=True)
+    return plots.lanes(list(rows), f"{name} before and after", max(values))
 
 
 def _lineage(artifact: Mapping[str, Any]) -> list[tuple[str, str]]:
     lineage = artifact["lineage"]
     source = lineage["source"]
     tools = ", ".join(f"{name} {version}" for name, version in (lineage["tools"] or {}).items())
-    told = ", ".join(f"{k}: {v}" for k, v in artifact["recipe"]["options"].items())
+    options = artifact["recipe"]["options"].items()
     return [
         ("source", f"{source['uri']} ({source['digest'][:16]})"),
-        ("options", told),
+        ("options", ", ".join(f"{name}: {_option(value)}" for name, value in options)),
         ("builder", lineage["builderImage"]),
         ("tools", tools),
         ("device", str(lineage["device"])),
@@ -91,67 +137,27 @@ def _lineage(artifact: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
+def _option(value: Any) -> str:
+    """Return an option as people write it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_option(each)}" for name, each in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value)) or "none"
+    return str(value)
+
+
 def _table(rows: Sequence[tuple[str, str]]) -> str:
     cells = (f"<tr><th>{escape(n)}</th><td><code>{escape(v)}</code></td></tr>" for n, v in rows)
     return f"<table>{''.join(cells)}</table>"
 
 
-def _bars(counts: Sequence[int], labels: Sequence[str], title: str) -> str:
-    top = max(counts, default=0) or 1
-    step = (_WIDTH - 2 * _MARGIN) / max(len(counts), 1)
-    parts = []
-    for index, (count, label) in enumerate(zip(counts, labels, strict=True)):
-        x, tall = _MARGIN + index * step, (_HEIGHT - 2 * _MARGIN) * count / top
-        y = _HEIGHT - _MARGIN - tall
-        parts.append(
-            f'<rect x="{x + 2:.1f}" y="{y:.1f}" width="{step - 4:.1f}" height="{tall:.1f}" '
-            f'fill="{_BLUE}"/>{_text(x + step / 2, y - 5, str(count))}'
-            f"{_text(x + step / 2, _HEIGHT - _MARGIN + 16, label)}"
-        )
-    return _svg("".join(parts) + _text(_WIDTH / 2, _HEIGHT - 8, title))
+def _note(text: str) -> str:
+    return f'<p class="note">{text}</p>'
 
 
-def _scatter(pairs: Sequence[Sequence[float]], across: str, up: str) -> str:
-    every = [value for pair in pairs for value in pair]
-    low, high = min(every), max(every)
-    room = (high - low) * 0.05 or 0.5
-    low, high = low - room, high + room
-
-    def x(value: float) -> float:
-        return _MARGIN + (value - low) / (high - low) * (_WIDTH - 2 * _MARGIN)
-
-    def y(value: float) -> float:
-        return _HEIGHT - _MARGIN - (value - low) / (high - low) * (_HEIGHT - 2 * _MARGIN)
-
-    line = (
-        f'<line x1="{x(low):.1f}" y1="{y(low):.1f}" x2="{x(high):.1f}" y2="{y(high):.1f}" '
-        f'stroke="{_GREY}"/>'
-    )
-    dots = "".join(
-        f'<circle cx="{x(a):.1f}" cy="{y(b):.1f}" r="4" fill="{_BLUE}" fill-opacity=".6"/>'
-        for a, b in pairs
-    )
-    ends = "".join(_text(x(v), _HEIGHT - _MARGIN + 16, f"{v:.2f}") for v in (low, high))
-    told = _text(_WIDTH / 2, _HEIGHT - 8, across) + _text(_MARGIN, _MARGIN - 14, up, "start")
-    return _svg(line + dots + ends + told)
-
-
-def _svg(content: str) -> str:
-    axis = _HEIGHT - _MARGIN
-    line = (
-        f'<line x1="{_MARGIN}" y1="{axis}" x2="{_WIDTH - _MARGIN}" y2="{axis}" stroke="{_GREY}"/>'
-    )
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" xmlns="http://www.w3.org/2000/svg" role="img">'
-        f"{line}{content}</svg>"
-    )
-
-
-def _text(x: float, y: float, text: str, anchor: str = "middle") -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="12" fill="#5b6675" '
-        f'text-anchor="{anchor}">{escape(text)}</text>'
-    )
+def _told(value: float | None, form: str = ".5g") -> str:
+    """Return a figure as text; what is no number was computed wrongly by the artifact."""
+    return "no number" if value is None else format(value, form)
 
 
 def _size(count: int) -> str:

@@ -15,7 +15,7 @@ from modelops.builders.tools import BUILDERS
 from modelops.building.broken import Broken
 from modelops.building.gate import judge
 from modelops.building.progress import Progress
-from modelops.building.report import page
+from modelops.building.report import PAGE, page
 from modelops.building.source import Model, read_model
 from modelops.building.store import Store, Work, disk_full, disk_troubles
 from modelops.building.text import WINDOW
@@ -185,7 +185,7 @@ def _sealed(making: _Making, store: Store, address: str) -> Mapping[str, Any]:
     with disk_troubles():
         report = {key: value for key, value in document.items() if key != "recipe"}
         (making.work.made / "report.json").write_text(json.dumps(report, indent=1))
-        (making.work.made / "report.html").write_text(page(document))
+        (making.work.made / PAGE).write_text(page(document))
     making.progress.at("seal")
     return store.seal(address, document)
 

@@ -1,11 +1,9 @@
 """`modelops artifacts`: what builds have made in a namespace, who uses it, and what may go."""
 
-import asyncio
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 import yaml
@@ -17,16 +15,14 @@ from modelops.api.base import API_VERSION
 from modelops.api.builds.modelbuild import KIND
 from modelops.api.kinds import KINDS
 from modelops.building.sweep import Rule, command
+from modelops.cli import errand
 from modelops.cli.duration import duration
 from modelops.cli.session import on_cluster
-from modelops.cluster import Cluster, ClusterError
-from modelops.sync.builds.job import BUILDER
-from modelops.sync.builds.observed import JOB, STORE
+from modelops.cluster import Cluster
+from modelops.sync.builds.observed import CLAIM, STORE
 from modelops.sync.observed import Ref
-from modelops.sync.pod import POD_SECURITY, RESTRICTED
 from modelops.sync.progress import size
 
-SYSTEM: Final = Ref("apps/v1", "Deployment", "modelops-system", "modelops-operator")
 app = typer.Typer(no_args_is_help=True, help="Artifacts that builds have made.")
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Their namespace.")]
 Objects = list[dict[str, Any]]
@@ -103,9 +99,9 @@ def gc_command(
 
     async def run(cluster: Cluster) -> str:
         keep = (await listed(cluster, namespace)).digests(claim)
-        operator = await cluster.get(SYSTEM)
-        image = operator["spec"]["template"]["spec"]["containers"][0]["image"]
-        return await _swept(cluster, sweeper(namespace, claim, image, Rule(keep, age, dry_run)))
+        image = await errand.image(cluster)
+        rule = Rule(keep, age, dry_run)
+        return await errand.run(cluster, sweeper(namespace, claim, image, rule))
 
     lines = [json.loads(line) for line in on_cluster(run).splitlines() if line.startswith("{")]
     for line in lines:
@@ -117,45 +113,9 @@ def gc_command(
 
 def sweeper(namespace: str, claim: str, image: str, rule: Rule) -> dict[str, Any]:
     """Return the Job that sweeps a claim."""
-    container = {
-        "name": BUILDER,
-        "image": image,
-        "command": list(command("/store/artifacts", rule)),
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}},
-        "securityContext": RESTRICTED,
-        "volumeMounts": [{"name": "store", "mountPath": "/store"}],
-    }
-    pod = {
-        "restartPolicy": "Never",
-        "automountServiceAccountToken": False,
-        "securityContext": POD_SECURITY,
-        "containers": [container],
-        "volumes": [{"name": "store", "persistentVolumeClaim": {"claimName": claim}}],
-    }
-    return {
-        "apiVersion": JOB[0],
-        "kind": JOB[1],
-        "metadata": {"name": f"artifacts-gc-{secrets.token_hex(4)}", "namespace": namespace},
-        "spec": {"backoffLimit": 0, "ttlSecondsAfterFinished": 600, "template": {"spec": pod}},
-    }
-
-
-async def _swept(cluster: Cluster, job: Mapping[str, Any]) -> str:
-    """Run a Job to its end and return what it printed; raises ClusterError when it fails."""
-    made = await cluster.create(job)
-    ref = Ref.of(job)
-    labels = {"batch.kubernetes.io/job-name": ref.name}
-    while True:
-        status = (await cluster.get(ref)).get("status", {})
-        if status.get("succeeded") or status.get("failed"):
-            break
-        await asyncio.sleep(0.5)
-    (pod, *_) = await cluster.list("v1", "Pod", ref.namespace, labels)
-    text = await cluster.tail(ref.namespace, pod["metadata"]["name"], BUILDER, 1000)
-    await cluster.delete(ref, made["metadata"]["uid"])
-    if not status.get("succeeded"):
-        raise ClusterError(f"the sweep failed: {text}")
-    return text
+    words = command(f"{errand.STORE_PATH}/artifacts", rule)
+    store = Ref(*CLAIM, namespace, claim)
+    return errand.errand("artifacts-gc", store, image, words, write=True)
 
 
 def _row(build: Mapping[str, Any], found: Listed) -> tuple[str, ...]:

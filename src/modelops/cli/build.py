@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import webbrowser
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,11 +17,17 @@ from modelops.api.base import API_VERSION
 from modelops.api.builds.modelbuild import KIND
 from modelops.builders.recipe import as_document
 from modelops.building import main as building
+from modelops.building.report import PAGE
+from modelops.building.show import Unreadable, command, unpacked
+from modelops.cli import errand
 from modelops.cli.document import read
+from modelops.cli.errand import STORE_PATH
 from modelops.cli.offline import catalogue_for
 from modelops.cli.session import on_cluster
+from modelops.cluster import Cluster
 from modelops.fetch import main as fetching
 from modelops.registry.uri import ClaimSource
+from modelops.sync.builds.observed import CLAIM
 from modelops.sync.builds.plan import BuildPlan, plan_build
 from modelops.sync.observed import Ref
 from modelops.sync.progress import size
@@ -40,7 +47,7 @@ app = typer.Typer(
     cls=_FileFirst,
     no_args_is_help=True,
     help="`modelops build FILE --local` builds on this machine; `report NAME` tells what a build "
-    "on a cluster measured.",
+    "on a cluster measured, and `report NAME --open` shows it with plots.",
 )
 
 
@@ -80,17 +87,60 @@ def file_command(  # noqa: PLR0913, PLR0917  as many as there are options
 def report_command(
     name: Annotated[str, typer.Argument(help="Name of the ModelBuild.")],
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="Its namespace.")] = "default",
+    show: Annotated[  # noqa: FBT002  a flag of the command line
+        bool, typer.Option("--open", help="Fetch the page with plots and open it in a browser.")
+    ] = False,
+    save: Annotated[
+        Path | None, typer.Option(help="File to keep the page with plots in.", dir_okay=False)
+    ] = None,
 ) -> None:
-    """Tell what a build measured: sizes, quality before and after, the gate, lineage, cost."""
+    """Tell what a build measured: sizes, quality before and after, the gate, lineage, cost.
+
+    The page with plots lies beside the artifact: --open and --save have a short pod read it there.
+    """
     found = on_cluster(lambda cluster: cluster.get(Ref(API_VERSION, KIND.name, namespace, name)))
     status = found.get("status") or {}
     ready = c.find(found, c.READY) or {"message": "the operator has not looked at it yet"}
     typer.echo(f"{name}: {ready['message']}")
     if "artifact" not in status:
+        typer.echo("There is no report until the build has made its artifact.", err=True)
         raise typer.Exit(1)
     Console(soft_wrap=True).print(_figures(status))
     typer.echo(yaml.safe_dump({"lineage": status.get("lineage", {})}, sort_keys=False), nl=False)
-    typer.echo(f"The page with plots is report.html in {status['artifact']}")
+    if show or save:
+        _keep(_page(namespace, status["artifact"]), save, show=show)
+    else:
+        typer.echo(f"A page with plots lies in {status['artifact']}: see it with --open or --save")
+
+
+def _page(namespace: str, artifact: str) -> bytes:
+    """Return the report that lies beside an artifact on a claim."""
+    if not artifact.startswith("pvc://"):
+        message = f"{artifact} lies on no claim: fetch report.html from there"
+        raise typer.BadParameter(message)
+    claim, _, path = artifact.removeprefix("pvc://").partition("/")
+
+    async def read(cluster: Cluster) -> str:
+        words = command(f"{STORE_PATH}/{path}")
+        image = await errand.image(cluster)
+        store = Ref(*CLAIM, namespace, claim)
+        job = errand.errand("build-report", store, image, words, write=False)
+        return await errand.run(cluster, job, lines=1)
+
+    try:
+        return unpacked(on_cluster(read))
+    except Unreadable as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+def _keep(page: bytes, save: Path | None, *, show: bool) -> None:
+    """Write the page where it was asked for, or where it outlives the command; open it if asked."""
+    file = save or Path(tempfile.mkdtemp(prefix="modelops-report-")) / PAGE
+    file.write_bytes(page)
+    typer.echo(f"The page with plots is {file}")
+    if show and not webbrowser.open(file.absolute().as_uri()):
+        typer.echo("No browser could be opened: open that file yourself.", err=True)
 
 
 def _figures(status: dict[str, Any]) -> Table:

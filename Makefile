@@ -70,6 +70,10 @@ bench-scaling: install ## Measure scaling: on a trace, beside KEDA and an oracle
 bench-builds: install ## Measure a build beside the bare tool, and what a hundred equal ones start
 	$(PY) -m e2e.bench.builds
 
+.PHONY: bench-quantization
+bench-quantization: install ## Measure what each method of quantization saves, costs and loses; goes on after a kill
+	$(PY) -m e2e.bench.quantization
+
 .PHONY: bench-jobs
 bench-jobs: install ## Measure the job queue: workers and Redis killed, what is lost and how long jobs wait
 	$(PY) -m e2e.bench.jobs

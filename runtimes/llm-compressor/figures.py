@@ -26,6 +26,19 @@ HERE = Path(__file__).parent
 SCRIPTS = (HERE / "small_llama.py", HERE / "paces.py", vllm.TINY_LLAMA)
 MODELS = {"tiny": "tiny_llama.py", "small": "small_llama.py"}
 BASE = "BF16"
+USUAL = (
+    "RTN:W4A16",
+    "GPTQ:W4A16",
+    "AWQ:W4A16_ASYM",
+    "GPTQ:W8A8",
+    "SmoothQuant:W8A8",
+    "FP8:FP8_DYNAMIC",
+    "FP8:FP8",
+    "FP8:FP8_BLOCK",
+    "NVFP4:NVFP4",
+    "MXFP4:MXFP4",
+)
+"""One scheme of each kind: the others differ in what is beside the weights."""
 OVERHEAD = "GPTQ:W4A16"
 """What a whole build is held beside its bare tool with: by far the most used."""
 AGAIN = "again"
@@ -136,16 +149,18 @@ def paces(rootfs: Path, folder: Path, model: str, built: dict[str, str]) -> dict
     return json.loads((folder / "paces.json").read_text())
 
 
-def measured(roots: tuple[Path, Path], folder: Path, model: str) -> Iterator[tuple[str, Any]]:
+def measured(
+    roots: tuple[Path, Path], folder: Path, model: str, schemes: list[str]
+) -> Iterator[tuple[str, Any]]:
     """The figures of one model, each measured once."""
     builder, engine = roots
     rows = folder / "rows" / model
     built = {
         name: once(rows / f"{name}.json", lambda name=name: build(builder, folder, model, name))
-        for name in known()
+        for name in schemes
     }
     yield "builds", built
-    served = {name: built[name]["digest"] for name, s in known().items() if "cpu" in s.served_on}
+    served = {name: built[name]["digest"] for name in schemes if "cpu" in known()[name].served_on}
     yield "overhead", once(rows / "overhead.json", lambda: overhead(builder, folder, model))
     yield "paces", once(rows / "paces.json", lambda: paces(engine, folder, model, served))
 
@@ -169,6 +184,7 @@ def main() -> None:
     parser.add_argument("vllm", type=Path, help="the root file system of vllm-cpu, mounted")
     parser.add_argument("folder", type=Path, help="where models, artifacts and figures are kept")
     parser.add_argument("--models", nargs="*", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--schemes", nargs="*", choices=known(), default=USUAL)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     options.folder.chmod(0o777)
@@ -177,7 +193,8 @@ def main() -> None:
     figures = {}
     for model in options.models:
         prepare(options.rootfs, options.folder, model)
-        figures[model] = dict(measured((options.rootfs, options.vllm), options.folder, model))
+        roots = options.rootfs, options.vllm
+        figures[model] = dict(measured(roots, options.folder, model, options.schemes))
     sys.stdout.write(json.dumps(figures) + "\n")
 
 

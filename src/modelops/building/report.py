@@ -40,6 +40,11 @@ _ANSWERS: Final = (
     "The share of the base's own answer, token by token, that the artifact would have chosen at "
     "the same place. The lowest come first: try those prompts on both."
 )
+_WORDED: Final = frozenset(
+    {"kl", "klWorst", "perplexityBefore", "perplexityAfter", "agreement", "windows", "tokens"}
+)
+_MOST_POINTS: Final = 400
+"""Of more windows, every second or third is drawn."""
 _UNITS: Final = ("B", "KB", "MB", "GB", "TB")
 
 
@@ -78,8 +83,15 @@ def _figures(artifact: Mapping[str, Any], quality: Mapping[str, Any]) -> list[tu
             ),
             ("measured on", f"{quality['windows']} windows, {quality['tokens']} tokens"),
         ]
+    rows += [(name, _told(quality[name])) for name in sorted(_unknown(quality))]
     rows.append(("time", f"{artifact['seconds']:.0f} s; {artifact['gpuSeconds']:.0f} s of GPU"))
     return rows
+
+
+def _unknown(quality: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of figures that this page has no words for."""
+    figures = (name for name, value in quality.items() if isinstance(value, int | float))
+    return (name for name in figures if name not in _WORDED)
 
 
 def _plots(artifact: Mapping[str, Any], quality: Mapping[str, Any]) -> Iterator[str]:
@@ -91,16 +103,20 @@ def _plots(artifact: Mapping[str, Any], quality: Mapping[str, Any]) -> Iterator[
         yield "<h2>Divergence along the text</h2>"
         told = [str(place) for place, _ in places]
         yield plots.bars(
-            [kl for _, kl in places], told, "mean KL after so many tokens of a window, nats", ".3g"
+            [kl or 0 for _, kl in places],
+            told,
+            "mean KL after so many tokens of a window, nats",
+            ".3g",
         )
         yield _note(_PLACES)
     if pairs := [pair for pair in quality.get("losses", ()) if None not in pair]:
         yield "<h2>Loss window by window</h2>"
+        pairs = pairs[:: -(-len(pairs) // _MOST_POINTS)]
         yield plots.scatter(pairs, "loss of the base, nats a token", "of the artifact")
         yield _note(_POINTS)
     if prompts := quality.get("prompts"):
         yield "<h2>Agreement prompt by prompt</h2>"
-        rows = [(text, share, f"{share:.0%}", False) for text, share in prompts]
+        rows = [(text, share or 0, _told(share, ".0%"), False) for text, share in prompts]
         yield plots.lanes(sorted(rows, key=lambda row: row[1]), "agreement by prompt", 1)
         yield _note(_ANSWERS)
 

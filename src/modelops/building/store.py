@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -134,8 +135,7 @@ class Store:
         with disk_troubles():
             for name in (MANIFEST, f"{MANIFEST}{PARTIAL}"):  # of a run that was killed here
                 (work.made / name).unlink(missing_ok=True)
-            _write_sums(work.made)
-            files = [_entry(work.made, path) for path in _files(work.made)]
+            files = _listed(work.made)
             manifest = {**document, "bytes": sum(e["bytes"] for e in files), "files": files}
             for parent in sorted({p.parent for p in work.made.rglob("*")} | {work.made}):
                 sync_folder(parent)
@@ -214,8 +214,13 @@ def _sum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write_sums(folder: Path) -> None:
-    """Write the list that is held against the files whenever the artifact is loaded."""
-    listed = [path for path in _files(folder) if path.name not in {_SUMS, MANIFEST}]
-    lines = [f"{_sum(path)}  {path.relative_to(folder).as_posix()}\n" for path in listed]
+def _listed(folder: Path) -> list[dict[str, Any]]:
+    """Return an entry of each file, having written the list that a loader holds them against.
+
+    Each is read once: an artifact may have hundreds of gigabytes.
+    """
+    paths = (path for path in _files(folder) if path.name not in {_SUMS, MANIFEST})
+    entries = [_entry(folder, path) for path in paths]
+    lines = (f"{entry['sha256']}  {entry['path']}\n" for entry in entries)
     (folder / _SUMS).write_text("".join(lines))
+    return sorted([*entries, _entry(folder, folder / _SUMS)], key=itemgetter("path"))

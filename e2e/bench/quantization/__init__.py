@@ -1,0 +1,1 @@
+"""What each method of quantization saves, costs and loses."""

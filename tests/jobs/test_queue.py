@@ -8,6 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.redisd import Server
+from modelops.jobs.engine import Limits
 from modelops.jobs.job import Job, Made, Order, Problem, Result, State
 from modelops.jobs.names import USAGE, dead, stream
 from modelops.jobs.queue import Conflict, Refused, Terms
@@ -265,6 +266,21 @@ def test_a_job_can_be_cancelled_in_each_state(shared: Server) -> None:
         assert [job.order.id for job in await queue.list("a", "", 9)] == [waiting.id, retried.id]
 
     play(shared, Terms(lease=600, pause=60), story)
+
+
+def test_what_an_engine_takes_is_forgotten_with_it(shared: Server) -> None:
+    """Limits are those that were said last, and none when nobody says them any more."""
+
+    async def story(queue: Streams, redis: Redis) -> None:
+        assert await queue.limits(MODEL) == Limits()
+        await queue.describe(MODEL, Limits(max_width=64))
+        await queue.describe(MODEL, Limits(max_width=128, max_steps=9))
+        assert await queue.limits(MODEL) == Limits(max_width=128, max_steps=9)
+        assert await queue.limits("team/other") == Limits()
+        (key,) = await redis.keys("jobs:*:limits")
+        assert 0 < await redis.pttl(key) <= 3 * 600_000
+
+    play(shared, TERMS, story)
 
 
 def test_an_answer_that_was_lost_costs_no_attempt(shared: Server) -> None:

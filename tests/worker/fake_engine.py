@@ -83,8 +83,17 @@ async def serve(port: int, log: Path) -> None:
     async def ready(_: web.Request) -> web.Response:
         return web.Response()
 
+    async def limits(_: web.Request) -> web.Response:
+        return web.json_response({"maxWidth": 1024, "maxSteps": 100, "maxImages": 9})
+
     app = web.Application()
-    app.add_routes([web.post("/run", FakeEngine(log).run), web.get("/ready", ready)])
+    app.add_routes(
+        [
+            web.post("/run", FakeEngine(log).run),
+            web.get("/ready", ready),
+            web.get("/limits", limits),
+        ]
+    )
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()

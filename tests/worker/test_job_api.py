@@ -88,6 +88,30 @@ def test_a_job_is_followed_to_its_end(site: Site, desk: Front) -> None:
         assert bills[0][1][b"tenant"] == b"acme"  # type: ignore[index]
 
 
+@pytest.mark.parametrize(
+    ("over", "says"),
+    [
+        ({"size": "1025x64"}, "`width` is 1025: this model takes up to 1024"),
+        ({"steps": 101}, "`steps` is 101"),
+        ({"n": 10}, "`n` is 10"),
+    ],
+    ids=["width", "steps", "n"],
+)
+def test_what_is_over_the_engines_limits_is_refused_before_it_waits(
+    site: Site, desk: Front, over: dict[str, Any], says: str
+) -> None:
+    """Once its worker has told what an engine takes, more is the caller's mistake, at once."""
+    with desk.client() as client, site.worker():
+
+        def refused() -> httpx.Response:
+            return client.post(GENERATE, json=painted(**over), headers=ASYNC)
+
+        until(lambda: refused().status_code == 400, 30)
+        assert says in refused().json()["error"]["message"]
+        inside = painted(size="1024x2048", steps=100, n=9)
+        assert client.post(GENERATE, json=inside, headers=ASYNC).status_code == 202
+
+
 def test_only_the_tenant_sees_its_jobs(desk: Front) -> None:
     """Another tenant's key finds no job, whatever headers its caller sends."""
     with desk.client("acme") as mine, desk.client("other") as other:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from modelops.jobs.engine import Limits
 from modelops.jobs.job import Job, Order, Problem, Result, State
 
 
@@ -129,6 +130,14 @@ class Queue(Protocol):
 
     async def place(self, id_: str) -> Place | None:
         """Return where a job stands; None if it does not wait."""
+        ...
+
+    async def describe(self, model: str, limits: Limits) -> None:
+        """Say what a model's engine takes; it is forgotten when it is not said again."""
+        ...
+
+    async def limits(self, model: str) -> Limits:
+        """Return what a model's engine takes, as far as one that lives has said."""
         ...
 
     async def stats(self, model: str) -> Stats:

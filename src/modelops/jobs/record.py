@@ -5,11 +5,13 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
+from modelops.jobs.engine import Limits
 from modelops.jobs.job import Job, Order, Problem, Result, State
 
 ORDER: Final = TypeAdapter(Order)
 RESULT: Final = TypeAdapter(Result)
 PROBLEM: Final = TypeAdapter(Problem)
+LIMITS: Final = TypeAdapter(Limits)
 
 
 def job(fields: Mapping[bytes, bytes]) -> Job:

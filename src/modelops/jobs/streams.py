@@ -14,12 +14,16 @@ from redis.exceptions import ReadOnlyError
 from redis.exceptions import TimeoutError as Late
 
 from modelops.jobs import names, record
+from modelops.jobs.engine import Limits
 from modelops.jobs.job import Job, Order, Problem, Result, State
 from modelops.jobs.queue import Conflict, Lane, Place, Refused, Stats, Submitted, Terms
 
 SCRIPT: Final = (files("modelops.jobs") / "queue.lua").read_text()
 LONGEST_SLEEP: Final = 1.0
 """A worker that was not woken looks by itself after so many seconds."""
+
+DESCRIBED: Final = 3
+"""So many leases is it known what an engine takes."""
 
 GONE: Final = (Away, Late, ReadOnlyError, OSError)
 """What a call raises while Redis does not answer."""
@@ -152,6 +156,16 @@ class Streams:
         before, seconds = await self._call("place", id_, _ms(self._terms.lease))
         return Place(before, float(seconds)) if before >= 0 else None
 
+    async def describe(self, model: str, limits: Limits) -> None:
+        """Say what a model's engine takes."""
+        said, kept = record.LIMITS.dump_json(limits), _ms(DESCRIBED * self._terms.lease)
+        await self._insist(lambda: self._redis.set(_limits(model), said, px=kept))
+
+    async def limits(self, model: str) -> Limits:
+        """Return what a model's engine takes."""
+        found = await self._insist(lambda: self._redis.get(_limits(model)))
+        return record.LIMITS.validate_json(found) if found else Limits()
+
     async def stats(self, model: str) -> Stats:
         """Return what there is of a model."""
         workers, dead, *told = await self._call("stats", model, _ms(self._terms.lease))
@@ -196,6 +210,10 @@ class Streams:
                 if not self._patient:
                     raise
             await asyncio.sleep(0.05 + secrets.randbelow(200) / 1000)
+
+
+def _limits(model: str) -> str:
+    return f"jobs:{{{model}}}:limits"
 
 
 def _ms(seconds: float) -> int:

@@ -8,7 +8,7 @@ from typing import Protocol
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
 from modelops.jobs import engine
-from modelops.jobs.engine import Done, Event, Failed, NotUnderstood, Run
+from modelops.jobs.engine import Done, Event, Failed, Limits, NotUnderstood, Run
 from modelops.jobs.job import Code
 
 
@@ -47,6 +47,14 @@ class Neighbour:
                 return answer.status == 200
         except (ClientError, TimeoutError, OSError):
             return False
+
+    async def limits(self) -> Limits | None:
+        """Return what it takes at most; None where it does not say now."""
+        try:
+            async with self.session.get(self.url + engine.LIMITS) as answer:
+                return engine.limits(await answer.json()) if answer.status == 200 else None
+        except (ClientError, TimeoutError, OSError, ValueError, AttributeError, TypeError):
+            return None
 
     async def run(self, run: Run) -> AsyncGenerator[Event, None]:
         """Do a job; an engine that goes away, or says what is no event, has failed."""

@@ -72,7 +72,13 @@ async def run(settings: Settings) -> None:
         )
         await _until_ready(engine, leave)
         log.info("taking jobs of %s as %s", settings.model, consumer)
-        await worker.run(leave)
+        describing = asyncio.create_task(
+            _describe(queue, settings.model, engine, settings.lease_seconds)
+        )
+        try:
+            await worker.run(leave)
+        finally:
+            describing.cancel()
     log.info("stopped; what was not done is given back")
 
 
@@ -90,6 +96,15 @@ async def _until_ready(engine: Neighbour, leave: asyncio.Event) -> None:
                 await leave.wait()
         except TimeoutError:
             continue
+
+
+async def _describe(queue: Streams, model: str, engine: Neighbour, seconds: float) -> None:
+    """Say what the engine takes, again and again: what is over it is refused when it is asked."""
+    while True:
+        limits = await engine.limits()
+        if limits is not None:
+            await queue.describe(model, limits)
+        await asyncio.sleep(seconds)
 
 
 def _folder(settings: Settings) -> Path | None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from modelops.jobs.engine import Operation
+from modelops.jobs.engine import Limits, Operation
 from modelops.jobs.outside import Forbidden, checked
 
 PATHS: Final[Mapping[str, Operation]] = {
@@ -109,6 +109,19 @@ def asked(path: str, fields: Mapping[str, Any], digests: Mapping[str, str]) -> A
         seconds=_seconds(said),
         digests=digests,
     )
+
+
+def excess(wanted: Mapping[str, Any], limits: Limits) -> str:
+    """Return a sentence about the first number that is over what the model takes; else empty."""
+    most = {
+        "width": limits.max_width,
+        "height": limits.max_height,
+        "steps": limits.max_steps,
+        "n": limits.max_images,
+    }
+    over = (name for name, limit in most.items() if 0 < limit < (wanted.get(name) or 0))
+    found = next(over, None)
+    return f"`{found}` is {wanted[found]}: this model takes up to {most[found]}." if found else ""
 
 
 def _operation(operation: Operation, roles: set[str], said: Images) -> Operation:

@@ -10,7 +10,7 @@ from typing import Final
 
 from modelops.gateway.answers import Refusal
 from modelops.gateway.jobapi import words
-from modelops.gateway.jobapi.asked import Asked, Wrong, asked
+from modelops.gateway.jobapi.asked import Asked, Wrong, asked, excess
 from modelops.gateway.jobapi.form import Form
 from modelops.gateway.jobapi.news import News, heard
 from modelops.gateway.snapshot import Model, Route, Snapshot
@@ -70,6 +70,9 @@ class Desk:
             raise Refusing(words.NO_SECRET)
         model, id_ = self._model(caller.model), identity()
         order = self._order(id_, model, said, caller)
+        over = excess(said.input, await self.queue.limits(order.model))
+        if over:
+            raise Refusing(words.wrong(over))
         kept = {role: f"s3://{self.store.name}/{_input(id_, role)}" for role in form.files}
         return await self._submitted(_with(order, kept), form, said, caller)
 

@@ -17,6 +17,8 @@ VALUES = {
     "accelerator": "amd.com/gpu",
     "cache.size": "7Gi",
     "cache.storageClassName": "fast",
+    "builds.kueueQueue": "spare",
+    "builds.priorityClass.name": "humble",
     "clusterDomain": "c.example",
     "networkPolicy.metricsFrom[0].podSelector.matchLabels.app": "prometheus",
     "gatewayApi.enabled": "true",
@@ -49,6 +51,8 @@ EXPECTED = {
     "accelerator": "amd.com/gpu",
     "cache_size": "7Gi",
     "storage_class": "fast",
+    "build_priority_class": "humble",
+    "build_queue": "spare",
     "cluster_domain": "c.example",
     "callers": (
         {

@@ -7,7 +7,7 @@ import pytest
 
 from modelops.api.builds.modelbuild import ModelBuildStatus
 from modelops.builders.recipe import digest, read_recipe
-from modelops.sync.builds.job import RECIPE
+from modelops.sync.builds.job import QUEUE, RECIPE
 from modelops.sync.builds.observed import STORE
 from modelops.sync.catalogue import Platform
 from modelops.sync.desired import Create, Delete, Replace
@@ -267,6 +267,26 @@ def test_progress_is_told() -> None:
     assert desired.reason == "Building"
     assert desired.sentence == "building W4A16 by GPTQ: make, 43% done, about 11 min left"
     assert desired.status["progress"] == {"stage": "make", "percent": 43, "etaSeconds": 700}
+
+
+@pytest.mark.parametrize(
+    ("own", "platform", "queue"),
+    [("mine", "spare", "mine"), (None, "spare", "spare"), (None, None, None)],
+    ids=["its own", "the platform's", "none"],
+)
+def test_a_build_waits_in_the_queue_that_is_named(
+    own: str | None, platform: str | None, queue: str | None
+) -> None:
+    """Kueue finds the Job by its label; a suspended Job is told to wait for its turn."""
+    one = build()
+    one["metadata"]["labels"] = {QUEUE: own} if own else {}
+    where = Platform(images=IMAGES, build_queue=platform, build_priority_class="humble")
+    begun = made(passed(looked(one), where).writes)["Job"]
+    assert begun["metadata"]["labels"].get(QUEUE) == queue
+    assert "suspend" not in begun["spec"]  # that is Kueue's to say
+    assert begun["spec"]["template"]["spec"]["priorityClassName"] == "humble"
+    held = {**job(one), "spec": {**begun["spec"], "suspend": True}}
+    assert passed(looked(one, held), where).reason == "Queued"
 
 
 WAITING = {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}

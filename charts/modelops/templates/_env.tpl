@@ -23,6 +23,10 @@
   value: {{ .Values.cache.size | quote }}
 - name: MODELOPS_STORAGE_CLASS
   value: {{ .Values.cache.storageClassName | quote }}
+- name: MODELOPS_BUILD_PRIORITY_CLASS
+  value: {{ include "modelops.buildPriorityClass" . | quote }}
+- name: MODELOPS_BUILD_QUEUE
+  value: {{ .Values.builds.kueueQueue | quote }}
 - name: MODELOPS_CLUSTER_DOMAIN
   value: {{ .Values.clusterDomain | quote }}
 - name: MODELOPS_CALLERS

@@ -23,6 +23,12 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- .Values.serviceAccount.name | default $default -}}
 {{- end }}
 
+{{/* The priority class of builds' pods; empty for none. */}}
+{{- define "modelops.buildPriorityClass" -}}
+{{- $class := .Values.builds.priorityClass -}}
+{{- $class.name | default ($class.create | ternary (printf "%s-builds" (include "modelops.name" .)) "") -}}
+{{- end }}
+
 {{/* Plural names of all modelops kinds, as a JSON list: those of the CRDs beside this chart. */}}
 {{- define "modelops.plurals" -}}
 {{- $plurals := list -}}

@@ -64,6 +64,12 @@ class Settings(BaseSettings):
     storage_class: str | None = Field(
         default=None, description="Storage class of the models' claims."
     )
+    build_priority_class: str | None = Field(
+        default=None, description="Priority class of the pods of builds."
+    )
+    build_queue: str | None = Field(
+        default=None, description="The queue of Kueue in which builds wait for their turn."
+    )
     cluster_domain: str = Field(default="cluster.local", min_length=1)
     images: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict,
@@ -107,7 +113,9 @@ class Settings(BaseSettings):
     def _peers(cls, value: Any) -> Any:
         return json.loads(value) if isinstance(value, str) and value else value or ()
 
-    @field_validator("accelerator", "storage_class", mode="before")
+    @field_validator(
+        *("accelerator", "storage_class", "build_priority_class", "build_queue"), mode="before"
+    )
     @classmethod
     def _empty_is_none(cls, value: Any) -> Any:
         return value or None
@@ -125,6 +133,8 @@ class Settings(BaseSettings):
             accelerator=self.accelerator,
             cache_size=self.cache_size,
             cache_storage_class=self.storage_class,
+            build_priority_class=self.build_priority_class,
+            build_queue=self.build_queue,
             cluster_domain=self.cluster_domain,
             callers=self.callers,
             gateway_api=self.gateway_api,

@@ -68,6 +68,9 @@ class Platform:
     scaler: str = ""
     jobs: Jobs | None = None
     """None where no jobs are done."""
+    build_priority_class: str | None = None
+    build_queue: str | None = None
+    """The queue of Kueue in which builds wait for their turn; None where they do not."""
 
     @property
     def optional(self) -> tuple[ChildType, ...]:

@@ -25,6 +25,9 @@ RECIPE: Final = f"{GROUP}/recipe"
 REFUSED_CODE: Final = 2
 """The builder ends with it when another attempt would end the same way."""
 
+QUEUE: Final = "kueue.x-k8s.io/queue-name"
+"""On an object and its Job: in which queue Kueue has it wait for its turn."""
+
 _WEIGHTS: Final = "/weights/model"
 _STORE: Final = "/store"
 
@@ -38,12 +41,19 @@ def render_job(observed: ObservedBuild, plan: BuildPlan) -> dict[str, Any]:
         "metadata": {
             "name": plan.job,
             "namespace": observed.namespace,
-            "labels": build_labels(plan.asked.address),
+            "labels": {**build_labels(plan.asked.address), **_queue(plan)},
             "annotations": {TEMPLATE: template_mark(plan)},
             "ownerReferences": [owner(resource) for resource in plan.sharing],
         },
         "spec": spec,
     }
+
+
+def _queue(plan: BuildPlan) -> dict[str, str]:
+    """Return the label by which Kueue finds the Job: the oldest object's own, or the platform's."""
+    own = (plan.sharing[0]["metadata"].get("labels") or {}) if plan.sharing else {}
+    name = own.get(QUEUE) or plan.platform.build_queue
+    return {QUEUE: name} if name else {}
 
 
 def template_mark(plan: BuildPlan) -> str:
@@ -247,6 +257,7 @@ def _annotation(name: str) -> str:
 
 
 def _placement(plan: BuildPlan) -> dict[str, Any]:
-    if not plan.accelerator or not plan.accelerator.product:
-        return {}
-    return {"nodeSelector": {"nvidia.com/gpu.product": plan.accelerator.product}}
+    product = plan.accelerator.product if plan.accelerator else None
+    place = {"nodeSelector": {"nvidia.com/gpu.product": product}} if product else {}
+    priority = plan.platform.build_priority_class
+    return {**place, **({"priorityClassName": priority} if priority else {})}

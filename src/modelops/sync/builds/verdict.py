@@ -62,6 +62,8 @@ def judge_build(plan: BuildPlan, found: Course) -> Verdict:
         return _built(plan, found.result)
     if found.job is None or found.lost:
         return _waiting("Deploying", "the build's Job is being made")
+    if found.job["spec"].get("suspend"):
+        return _waiting("Queued", "the build's Job is suspended: it waits for its turn in a queue")
     if found.cause:
         return _held_up(found.cause, over=found.over)
     if found.progress:

@@ -66,7 +66,9 @@ class Gate(ApiModel):
         "perplexity: the share by which it rises. agreement: the share of prompts whose answers "
         "no longer agree.",
     )
-    max_drop: Share = Field("0.05", description="The most that may be lost, as a decimal.")
+    max_drop: Share = Field(
+        "0.05", description='The most that may be lost, as a decimal in quotes: "0.05".'
+    )
     samples: int = Field(
         32, ge=1, le=10_000, description="How many windows of held-out text are compared."
     )

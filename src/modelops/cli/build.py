@@ -51,7 +51,7 @@ app = typer.Typer(
 )
 
 
-@app.command("file", hidden=True)
+@app.command("file")
 def file_command(  # noqa: PLR0913, PLR0917  as many as there are options
     file: Annotated[Path, typer.Argument(help="YAML file with ModelBuilds.")],
     local: Annotated[  # noqa: FBT002  a flag of the command line
@@ -66,7 +66,13 @@ def file_command(  # noqa: PLR0913, PLR0917  as many as there are options
     ),
     calibration: Annotated[Path | None, typer.Option(help="Text to calibrate on.")] = None,
 ) -> None:
-    """Build what the ModelBuilds in FILE ask for, by the code that builds on a cluster."""
+    """Build what the ModelBuilds in FILE ask for; the word `file` may be left out.
+
+    The code is that which builds on a cluster: run it in the builder's image, or anywhere that has
+    its libraries.
+
+    Example: modelops build quantized.yaml --local --tool runtimes/llm-compressor/tool.py
+    """
     if not local:
         message = "add --local to build on this machine, or `kubectl apply -f` it to a cluster"
         raise typer.BadParameter(message)

@@ -1,6 +1,8 @@
 """The answer to an object that cannot be served as it stands."""
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -28,12 +30,26 @@ class Refusal(Exception):
         return one_line(f"{self.message}: {self.action}")
 
 
+_TOLD: Final = {
+    "extra_forbidden": "there is no such field",
+    "string_pattern_mismatch": "{input!r:.60} is not of the form that it takes",
+    "string_type": "{input!r:.60} is no text, write it in quotes",
+    "missing": "it is missing",
+}
+"""What pydantic says in words of its own, in ours."""
+
+_FIELD: Final = re.compile("[a-z][A-Za-z0-9]*")
+
+
 def invalid(kind: Kind, error: ValidationError) -> Refusal:
     """Return the answer to an object whose spec is not of its kind's type."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in ("spec", *first["loc"]))
+    path = ("spec", *map(str, first["loc"]))
+    told = _TOLD.get(first["type"], "{msg}").format(input=first["input"], msg=first["msg"])
+    known = path[:-1] if first["type"] == "extra_forbidden" else path
+    explained = ".".join((kind.singular, *filter(_FIELD.fullmatch, known)))
     return Refusal(
         "InvalidSpec",
-        f"{where}: {first['msg']}",
-        f"correct it; `kubectl explain {kind.singular}.spec` tells what it takes",
+        f"{'.'.join(path)}: {told}",
+        f"correct it; `kubectl explain {explained}` tells what it takes",
     )

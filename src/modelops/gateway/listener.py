@@ -110,7 +110,8 @@ def _filters(front: Front) -> list[Json]:
     return [
         _followed(NAME, FILTER, front),
         asker(front),
-        _filter("router.v3.Router", suppress_envoy_headers=True),
+        # Codes of answers are counted by the module, not by each cluster's name once more.
+        _filter("router.v3.Router", suppress_envoy_headers=True, dynamic_stats=False),
     ]
 
 

@@ -37,8 +37,9 @@ impl Buffer {
     }
 }
 
-/// A header that the module hands over.
+/// A header, of Envoy's or one that the module hands over.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct Header {
     pub key: Buffer,
     pub value: Buffer,
@@ -96,6 +97,10 @@ unsafe extern "C" {
         filter: EnvoyFilter, kind: Headers, key: Buffer, found: *mut Buffer, index: usize,
         number: *mut usize,
     ) -> bool;
+    #[link_name = "envoy_dynamic_module_callback_http_get_headers_size"]
+    pub fn get_headers_size(filter: EnvoyFilter, kind: Headers) -> usize;
+    #[link_name = "envoy_dynamic_module_callback_http_get_headers"]
+    pub fn get_headers(filter: EnvoyFilter, kind: Headers, found: *mut Header) -> bool;
     #[link_name = "envoy_dynamic_module_callback_http_set_header"]
     pub fn set_header(filter: EnvoyFilter, kind: Headers, key: Buffer, value: Buffer) -> bool;
     #[link_name = "envoy_dynamic_module_callback_http_send_response"]

@@ -36,6 +36,18 @@ pub struct Caller {
     ends: u64,
 }
 
+/// Who sends a request that has no token, or none that is taken.
+pub static NOBODY: Caller = Caller {
+    key: String::new(),
+    tenant: String::new(),
+    token: String::new(),
+    limit: None,
+    models: Vec::new(),
+    ask: false,
+    told: Vec::new(),
+    ends: 0,
+};
+
 impl Caller {
     fn of(claims: &Claims, foreign: Option<&Foreign>) -> Option<Self> {
         let ends = claims.get("exp")?;
@@ -118,7 +130,7 @@ fn name(value: &Value) -> Option<&str> {
 }
 
 /// Returns the token of a header, if that holds nothing else: so nobody else reads another one.
-pub fn token(header: &[u8]) -> Option<&str> {
+fn token(header: &[u8]) -> Option<&str> {
     let token = std::str::from_utf8(header).ok()?.strip_prefix("Bearer ")?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     token.bytes().all(plain).then_some(token)
@@ -128,27 +140,28 @@ pub fn token(header: &[u8]) -> Option<&str> {
 #[derive(Default)]
 struct Known {
     by: u64,
-    callers: HashMap<Box<str>, Rc<Caller>>,
+    /// By the headers that brought them.
+    callers: HashMap<Box<[u8]>, Rc<Caller>>,
 }
 
 thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
 }
 
-/// Returns who a token belongs to that is taken now; each is verified once by each thread.
-pub fn of_token(token: &str, verifier: &Verifier) -> Option<Rc<Caller>> {
+/// Returns whose token a header has, if it is taken now; each is verified once by each thread.
+pub fn of_header(header: &[u8], verifier: &Verifier) -> Option<Rc<Caller>> {
     KNOWN.with_borrow_mut(|known| {
         if known.by != verifier.id || known.callers.len() >= MOST_KNOWN {
             *known = Known { by: verifier.id, callers: HashMap::default() };
         }
-        if let Some(found) = known.callers.get(token) {
+        if let Some(found) = known.callers.get(header) {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
             return (now <= found.ends).then(|| Rc::clone(found));
         }
-        let (claims, foreign) = verifier.claims(token)?;
+        let (claims, foreign) = verifier.claims(token(header)?)?;
         let found = Rc::new(Caller::of(&claims, foreign)?);
-        if token.len() <= LARGEST_KNOWN {
-            known.callers.insert(token.into(), Rc::clone(&found));
+        if header.len() <= LARGEST_KNOWN {
+            known.callers.insert(header.into(), Rc::clone(&found));
         }
         Some(found)
     })

@@ -6,6 +6,7 @@
 use crate::usage::Usage;
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
+use memchr::memchr3;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -127,22 +128,21 @@ pub fn labels(pairs: &[(&str, &str)]) -> String {
         }
         text.push_str(name);
         text.push_str("=\"");
-        for part in value.split_inclusive(['"', '\\', '\n']) {
-            match part.strip_suffix(['"', '\\', '\n']) {
-                None => text.push_str(part),
-                Some(plain) => {
-                    text.push_str(plain);
-                    text.push('\\');
-                    text.push_str(match &part[plain.len()..] {
-                        "\n" => "n",
-                        other => other,
-                    });
-                }
-            }
-        }
+        escape(&mut text, value);
         text.push('"');
     }
     text
+}
+
+fn escape(text: &mut String, value: &str) {
+    let (mut rest, special) = (value, |text: &str| memchr3(b'"', b'\\', b'\n', text.as_bytes()));
+    while let Some(at) = special(rest) {
+        text.push_str(&rest[..at]);
+        text.push('\\');
+        text.push_str(if rest[at..].starts_with('\n') { "n" } else { &rest[at..=at] });
+        rest = &rest[at + 1..];
+    }
+    text.push_str(rest);
 }
 
 impl Counts {

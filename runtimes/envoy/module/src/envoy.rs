@@ -1,6 +1,37 @@
 //! What a hook may ask of Envoy about its stream, as safe calls.
 
 use crate::abi::{self, Attribute, Body, Buffer, EnvoyFilter, Header, Headers};
+use smallvec::{SmallVec, smallvec};
+use std::marker::PhantomData;
+
+/// Requests and answers seldom have more headers.
+const USUAL_HEADERS: usize = 32;
+/// What comes at once seldom lies in more pieces.
+const USUAL_PIECES: usize = 4;
+
+/// The pieces of a body.
+pub type Pieces<'a> = SmallVec<[&'a [u8]; USUAL_PIECES]>;
+
+/// All headers of a request or an answer: one question of Envoy, however many are looked at.
+pub struct Head<'a>(SmallVec<[Header; USUAL_HEADERS]>, PhantomData<&'a [u8]>);
+
+impl<'a> Head<'a> {
+    fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let named = move |header: &&Header| unsafe { header.key.bytes() } == name.as_bytes();
+        self.0.iter().filter(named).map(|header| unsafe { header.value.bytes() })
+    }
+
+    /// The only value of a header whose name is in small letters; none where it has several.
+    pub fn value(&self, name: &str) -> Option<&'a [u8]> {
+        let mut found = self.values(name);
+        found.next().filter(|_| found.next().is_none())
+    }
+
+    /// Whether there is such a header.
+    pub fn has(&self, name: &str) -> bool {
+        self.values(name).next().is_some()
+    }
+}
 
 /// One stream, for as long as a hook runs; what it returns of Envoy's lives until a setter is
 /// called.
@@ -20,6 +51,16 @@ impl Stream {
         let key = Buffer::of(name.as_bytes());
         let told = unsafe { abi::get_header(self.0, kind, key, &mut found, 0, &mut number) };
         (told && number == 1).then(|| unsafe { found.bytes() })
+    }
+
+    /// All headers.
+    pub fn head(&self, kind: Headers) -> Head<'_> {
+        let number = unsafe { abi::get_headers_size(self.0, kind) };
+        let mut found = smallvec![Header { key: Buffer::EMPTY, value: Buffer::EMPTY }; number];
+        if number == 0 || !unsafe { abi::get_headers(self.0, kind, found.as_mut_ptr()) } {
+            found.clear();
+        }
+        Head(found, PhantomData)
     }
 
     /// Gives a header one value, whatever it had.
@@ -49,11 +90,11 @@ impl Stream {
     }
 
     /// The pieces of a body, in order.
-    pub fn pieces(&self, body: Body) -> Vec<&[u8]> {
+    pub fn pieces(&self, body: Body) -> Pieces<'_> {
         let number = unsafe { abi::get_body_chunks_size(self.0, body) };
-        let mut found = vec![Buffer::EMPTY; number];
+        let mut found: SmallVec<[_; USUAL_PIECES]> = smallvec![Buffer::EMPTY; number];
         if number == 0 || !unsafe { abi::get_body_chunks(self.0, body, found.as_mut_ptr()) } {
-            return Vec::new();
+            return Pieces::new();
         }
         found.into_iter().map(|piece| unsafe { piece.bytes() }).collect()
     }

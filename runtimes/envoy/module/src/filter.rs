@@ -3,9 +3,9 @@
 use crate::abi::{Attribute, Body, BodyStatus, Headers, HeadersStatus};
 use crate::affinity;
 use crate::answer::Events;
-use crate::caller::{self, Caller};
+use crate::caller::{self, Caller, NOBODY};
 use crate::counts::{Counts, End, Time, labels};
-use crate::envoy::Stream;
+use crate::envoy::{Head, Pieces, Stream};
 use crate::estimate;
 use crate::form;
 use crate::log::{Line, Log};
@@ -14,9 +14,9 @@ use crate::search::Search;
 use crate::shares::{Shares, Used};
 use crate::token::Verifier;
 use crate::usage::Usage;
+use foldhash::HashSet;
 use serde::Deserialize;
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -170,8 +170,12 @@ enum Reading {
 /// One stream.
 pub struct Filter {
     settings: Arc<Settings>,
-    caller: Rc<Caller>,
+    caller: Option<Rc<Caller>>,
     started: Instant,
+    /// Its path without the query, once its head has come.
+    path: String,
+    /// Whether its head tells how long its body is.
+    sized: bool,
     model: String,
     answered: Option<Duration>,
     kind: Result<Kind, Refused>,
@@ -186,6 +190,13 @@ pub struct Filter {
 
 fn one_of(paths: &[String], path: &str) -> bool {
     paths.iter().any(|known| known == path)
+}
+
+/// The path of a request without its query.
+fn path<'a>(head: &Head<'a>) -> &'a str {
+    let whole = head.value(":path").unwrap_or_default();
+    let path = whole.split(|&byte| byte == b'?').next().unwrap_or_default();
+    std::str::from_utf8(path).unwrap_or_default()
 }
 
 /// Whether a path is this one, or one below it.
@@ -204,8 +215,10 @@ impl Filter {
     pub fn new(settings: Arc<Settings>) -> Self {
         Self {
             settings,
-            caller: Rc::default(),
+            caller: None,
             started: Instant::now(),
+            path: String::new(),
+            sized: false,
             model: String::new(),
             answered: None,
             kind: Err(NO_KEY),
@@ -219,10 +232,14 @@ impl Filter {
 
     /// A request's head: it waits for the body, if its caller is welcome.
     pub fn request_headers(&mut self, stream: Stream, last: bool, used: &Used) -> HeadersStatus {
-        if let Err(why) = self.admit(stream, used) {
+        let head = stream.head(Headers::Request);
+        self.path = path(&head).to_owned();
+        self.sized = head.has("content-length");
+        let kind = self.judge(&head);
+        if let Err(why) = self.admit(stream, &head, used) {
             return refuse(stream, why);
         }
-        self.kind = self.judge(stream);
+        self.kind = kind;
         if last {
             return self
                 .read(stream, &[])
@@ -232,16 +249,19 @@ impl Filter {
         HeadersStatus::StopIteration
     }
 
-    /// Finds out who sends a request, and what that means to others.
-    fn admit(&mut self, stream: Stream, used: &Used) -> Result<(), Refused> {
-        self.caller = self.who(stream).ok_or(NO_KEY)?;
-        stream.drop_header(Headers::Request, "authorization");
-        let (settings, caller) = (&*self.settings, &*self.caller);
+    /// Finds out who sends a request, and what that means to others; then not all of its head is
+    /// there any more.
+    fn admit(&mut self, stream: Stream, head: &Head<'_>, used: &Used) -> Result<(), Refused> {
+        let settings = &*self.settings;
+        let header = head.value("authorization").ok_or(NO_KEY)?;
+        let caller = caller::of_header(header, &settings.issuers).ok_or(NO_KEY)?;
+        let caller = &**self.caller.insert(caller);
+        let marks = settings.marks.iter().filter(|mark| head.has(mark));
+        for mark in marks.map(String::as_str).chain(["authorization"]) {
+            stream.drop_header(Headers::Request, mark);
+        }
         if settings.revoked.contains(&caller.key) || settings.revoked.contains(&caller.token) {
             return Err(REVOKED);
-        }
-        for mark in &settings.marks {
-            stream.drop_header(Headers::Request, mark);
         }
         if settings.by_tenant && !caller.tenant.is_empty() {
             stream.remember(TENANT, &caller.tenant);
@@ -256,26 +276,31 @@ impl Filter {
         Ok(())
     }
 
-    fn who(&self, stream: Stream) -> Option<Rc<Caller>> {
-        let header = stream.header(Headers::Request, "authorization")?;
-        caller::of_token(caller::token(header)?, &self.settings.issuers)
+    fn caller(&self) -> &Caller {
+        self.caller.as_deref().unwrap_or(&NOBODY)
+    }
+
+    /// The path, also of a stream whose head never came here.
+    fn path<'a>(&'a self, stream: &'a Stream) -> &'a str {
+        if self.path.is_empty() { stream.text(Attribute::RequestUrlPath) } else { &self.path }
     }
 
     /// Finds out what a request is for.
-    fn judge(&self, stream: Stream) -> Result<Kind, Refused> {
-        let settings = &*self.settings;
-        let path = stream.text(Attribute::RequestUrlPath);
-        let method = stream.text(Attribute::RequestMethod);
-        let kind = stream.header(Headers::Request, "content-type").unwrap_or_default();
+    fn judge(&self, head: &Head<'_>) -> Result<Kind, Refused> {
+        let (settings, path) = (&*self.settings, &*self.path);
+        let method = head.value(":method").unwrap_or_default();
+        let kind = head.value("content-type").unwrap_or_default();
         let is_json = one_of(&settings.json_paths, path);
         if is_json || one_of(&settings.form_paths, path) {
             return match (method, is_json) {
-                ("POST", true) if is_kind(kind, "application/json") => Ok(Kind::Json),
-                ("POST", true) => Err(NOT_JSON),
-                ("POST", false) if is_kind(kind, "multipart/form-data") && kind.contains(&b';') => {
+                (b"POST", true) if is_kind(kind, "application/json") => Ok(Kind::Json),
+                (b"POST", true) => Err(NOT_JSON),
+                (b"POST", false)
+                    if is_kind(kind, "multipart/form-data") && kind.contains(&b';') =>
+                {
                     Ok(Kind::Form)
                 }
-                ("POST", false) => Err(NOT_FORM),
+                (b"POST", false) => Err(NOT_FORM),
                 _ => Err(POST_ONLY),
             };
         }
@@ -283,8 +308,8 @@ impl Filter {
             return Ok(Kind::Jobs);
         }
         match (method, is_at(path, &settings.listing), path == settings.document) {
-            ("GET", true, _) => Ok(Kind::Listing),
-            ("GET", _, true) => Ok(Kind::Document),
+            (b"GET", true, _) => Ok(Kind::Listing),
+            (b"GET", _, true) => Ok(Kind::Document),
             (_, false, false) => Err(UNKNOWN_URL),
             _ => Err(GET_ONLY),
         }
@@ -297,14 +322,14 @@ impl Filter {
             (false, Err(_)) => return BodyStatus::StopIterationNoBuffer,
             (true, _) => {}
         }
-        let mut pieces = Vec::new();
+        let mut pieces = Pieces::new();
         if !stream.received_what_was_kept() {
             pieces = stream.pieces(Body::BufferedRequest);
         }
         pieces.extend(stream.pieces(Body::ReceivedRequest));
         let whole = joined(&pieces);
         match self.read(stream, &whole) {
-            Ok(None) if stream.header(Headers::Request, "content-length").is_none() => {
+            Ok(None) if !self.sized => {
                 stream.set_header(Headers::Request, "content-length", &whole.len().to_string());
             }
             Ok(None) => {}
@@ -355,7 +380,7 @@ impl Filter {
             Kind::Json => {
                 let found = request::read(body).map_err(|why| refusal(why, MALFORMED_JSON))?;
                 self.model = found.model;
-                self.input = estimate::input(body);
+                self.input = if found.stream { estimate::input(body) } else { 0 };
                 found.silent
             }
             Kind::Form => {
@@ -366,14 +391,13 @@ impl Filter {
             }
         };
         stream.remember(MODEL, &self.model);
-        if !self.caller.may_use(&self.model) {
+        if !self.caller().may_use(&self.model) {
             return Err(NOT_GRANTED);
         }
         stream.reroute();
         let route = stream.route::<Route>();
-        let path = stream.text(Attribute::RequestUrlPath);
-        let jobs = one_of(&self.settings.jobs.paths, path);
-        let tells = one_of(&self.settings.usage_paths, path);
+        let jobs = one_of(&self.settings.jobs.paths, &self.path);
+        let tells = one_of(&self.settings.usage_paths, &self.path);
         if jobs != route.is_some_and(|route| route.jobs) {
             return Err(NOT_GRANTED);
         }
@@ -396,7 +420,7 @@ impl Filter {
 
     /// Tells the job API who asks, and for which model if the request names one.
     fn introduce(&self, stream: Stream) {
-        let (jobs, caller) = (&self.settings.jobs, &*self.caller);
+        let (jobs, caller) = (&self.settings.jobs, self.caller());
         stream.set_header(Headers::Request, &jobs.tenant, &caller.tenant);
         stream.set_header(Headers::Request, &jobs.key, &caller.key);
         if self.model.is_empty() {
@@ -408,8 +432,9 @@ impl Filter {
 
     /// Has somebody be asked about the request.
     fn tell(&self, stream: Stream) {
-        let named = [("jti", &self.caller.key), ("sub", &self.caller.tenant)];
-        let more = self.caller.told.iter().map(|(name, value)| (*name, value));
+        let caller = self.caller();
+        let named = [("jti", &caller.key), ("sub", &caller.tenant)];
+        let more = caller.told.iter().map(|(name, value)| (*name, value));
         for (name, value) in named.into_iter().chain(more) {
             stream.tell(ASKED, name, value);
         }
@@ -421,13 +446,12 @@ impl Filter {
         stream.reroute();
         let route = stream.route::<Route>().ok_or(NOT_LISTED)?;
         let usable = |model: &&Listed| {
-            let open = |who: &HashSet<String>| who.contains(&self.caller.tenant);
-            model.tenants.as_ref().is_none_or(open) && self.caller.may_use(&model.id)
+            let open = |who: &HashSet<String>| who.contains(&self.caller().tenant);
+            model.tenants.as_ref().is_none_or(open) && self.caller().may_use(&model.id)
         };
         let mut listed = route.models.iter().filter(usable);
-        let path = stream.text(Attribute::RequestUrlPath);
         let below =
-            path.strip_prefix(&self.settings.listing).and_then(|rest| rest.strip_prefix('/'));
+            self.path.strip_prefix(&self.settings.listing).and_then(|rest| rest.strip_prefix('/'));
         let text = if let Some(name) = below.filter(|name| !name.is_empty()) {
             listed.find(|model| model.id == name).ok_or(NOT_LISTED)?.json.clone()
         } else {
@@ -441,13 +465,14 @@ impl Filter {
     /// An answer's head.
     pub fn response_headers(&mut self, stream: Stream) {
         self.answered = Some(self.started.elapsed());
-        let kind = stream.header(Headers::Response, "content-type").unwrap_or_default();
-        self.reading = if stream.header(Headers::Response, "content-encoding").is_some() {
+        let head = stream.head(Headers::Response);
+        let kind = head.value("content-type").unwrap_or_default();
+        self.reading = if head.has("content-encoding") {
             Reading::Nothing
         } else if is_kind(kind, "text/event-stream") {
             // It may become shorter, or longer.
             stream.drop_header(Headers::Response, "content-length");
-            let word = estimate::word(stream.text(Attribute::RequestUrlPath));
+            let word = estimate::word(self.path(&stream));
             Reading::Events(Events::new(self.hide, word))
         } else if is_kind(kind, "application/json") {
             Reading::Whole(Search::default())
@@ -497,7 +522,7 @@ impl Filter {
         }
         let Settings { broken, silent, usage_paths, .. } = &*self.settings;
         let event = if status == TIMEOUT { silent } else { broken };
-        let plain = one_of(usage_paths, stream.text(Attribute::RequestUrlPath));
+        let plain = one_of(usage_paths, self.path(&stream));
         Some(if plain { &event.plain } else { &event.typed }.clone())
     }
 
@@ -531,11 +556,11 @@ impl Filter {
         log.add(&Line {
             time: SystemTime::now() - took,
             request: header("x-request-id").and_then(|id| std::str::from_utf8(id).ok()),
-            tenant: some(&self.caller.tenant),
-            key: some(&self.caller.key),
+            tenant: some(&self.caller().tenant),
+            key: some(&self.caller().key),
             model: some(&self.model),
             method: some(stream.text(Attribute::RequestMethod)),
-            path: some(stream.text(Attribute::RequestUrlPath)),
+            path: some(self.path(&stream)),
             status: stream.number(Attribute::ResponseCode),
             why: some(stream.text(Attribute::ResponseCodeDetails)),
             milliseconds: millis(took),
@@ -550,7 +575,7 @@ impl Filter {
     }
 
     fn count(&self, stream: Stream, counts: &Counts) {
-        let path = stream.text(Attribute::RequestUrlPath);
+        let path = self.path(&stream);
         let known =
             one_of(&self.settings.json_paths, path) || one_of(&self.settings.form_paths, path);
         if !known {
@@ -558,13 +583,13 @@ impl Filter {
         }
         let status = stream.number(Attribute::ResponseCode);
         let model = stream.text(Attribute::XdsRouteName);
+        let Caller { key, tenant, .. } = self.caller();
+        let caller = labels(&[("tenant", tenant), ("key", key)]);
+        let operation = labels(&[("model", model), ("path", path)]);
         if let Some(end) = self.end(stream, status) {
-            let Caller { key, tenant, .. } = &*self.caller;
-            let caller =
-                labels(&[("tenant", tenant), ("key", key), ("model", model), ("path", path)]);
-            counts.count(&caller, &end);
+            counts.count(&[&caller, ",", &operation].concat(), &end);
         }
-        self.time(counts, status, model, path);
+        self.time(counts, status, &operation);
     }
 
     fn end(&self, stream: Stream, status: u64) -> Option<End> {
@@ -589,23 +614,21 @@ impl Filter {
         Some(Usage { input: self.input, output: *told })
     }
 
-    fn time(&self, counts: &Counts, status: u64, model: &str, path: &str) {
+    fn time(&self, counts: &Counts, status: u64, operation: &str) {
         let took = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         if status >= 400 {
-            let status = status.to_string();
-            let failed = labels(&[("model", model), ("path", path), ("error", &status)]);
+            let failed = format!("{operation},{}", labels(&[("error", &status.to_string())]));
             return counts.time(Time::Whole, &failed, took);
         }
-        let operation = labels(&[("model", model), ("path", path)]);
-        counts.time(Time::Whole, &operation, took);
+        counts.time(Time::Whole, operation, took);
         let Reading::Events(events) = &self.reading else { return };
         let (Some(began), Some((usage, ended))) = (events.began, events.usage) else { return };
         let micros = |from: Instant, to: Instant| {
             u64::try_from(to.duration_since(from).as_micros()).unwrap_or(u64::MAX)
         };
-        counts.time(Time::First, &operation, micros(self.started, began));
+        counts.time(Time::First, operation, micros(self.started, began));
         if usage.output > 1 {
-            counts.time(Time::Each, &operation, micros(began, ended) / (usage.output - 1));
+            counts.time(Time::Each, operation, micros(began, ended) / (usage.output - 1));
         }
     }
 }

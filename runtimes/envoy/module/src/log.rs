@@ -3,7 +3,7 @@
 //! Workers only add lines; a thread of its own writes them, so that nobody waits for a slow reader.
 
 use humantime::format_rfc3339_millis;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use std::io::{Write, stdout};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -15,10 +15,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 const MOST: usize = 16 * 1024 * 1024;
 
 /// What is said of a request; nothing where that is not known.
-#[derive(Serialize)]
 pub struct Line<'a> {
     /// When its head had come.
-    #[serde(serialize_with = "as_text")]
     pub time: SystemTime,
     /// Its id.
     pub request: Option<&'a str>,
@@ -54,8 +52,34 @@ pub struct Line<'a> {
     pub replica: Option<&'a str>,
 }
 
-fn as_text<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(&format_rfc3339_millis(*time))
+impl Line<'_> {
+    /// Writes it as one object, whose members' names are here as they are written.
+    fn write(&self, text: &mut Vec<u8>) -> serde_json::Result<()> {
+        let _ = write!(text, r#"{{"time":"{}""#, format_rfc3339_millis(self.time));
+        member(text, r#","request":"#, self.request)?;
+        member(text, r#","tenant":"#, self.tenant)?;
+        member(text, r#","key":"#, self.key)?;
+        member(text, r#","model":"#, self.model)?;
+        member(text, r#","method":"#, self.method)?;
+        member(text, r#","path":"#, self.path)?;
+        member(text, r#","status":"#, self.status)?;
+        member(text, r#","why":"#, self.why)?;
+        member(text, r#","milliseconds":"#, self.milliseconds)?;
+        member(text, r#","first_byte_milliseconds":"#, self.first_byte_milliseconds)?;
+        member(text, r#","bytes_received":"#, self.bytes_received)?;
+        member(text, r#","bytes_sent":"#, self.bytes_sent)?;
+        member(text, r#","input_tokens":"#, self.input_tokens)?;
+        member(text, r#","output_tokens":"#, self.output_tokens)?;
+        member(text, r#","estimated":"#, self.estimated)?;
+        member(text, r#","replica":"#, self.replica)?;
+        text.extend_from_slice(b"}\n");
+        Ok(())
+    }
+}
+
+fn member(text: &mut Vec<u8>, name: &str, value: impl Serialize) -> serde_json::Result<()> {
+    text.extend_from_slice(name.as_bytes());
+    serde_json::to_writer(text, &value)
 }
 
 /// The lines that are not written yet.
@@ -69,10 +93,9 @@ impl Log {
     /// Adds a line.
     pub fn add(&self, line: &Line<'_>) {
         let mut text = Vec::with_capacity(512);
-        if serde_json::to_writer(&mut text, line).is_err() {
+        if line.write(&mut text).is_err() {
             return;
         }
-        text.push(b'\n');
         let mut lines = self.lines();
         if lines.len() + text.len() > MOST {
             return;

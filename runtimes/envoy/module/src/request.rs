@@ -77,7 +77,9 @@ pub enum Wrong {
 pub struct Request {
     /// The name; empty where it is.
     pub model: String,
-    /// Whether it wants a stream whose usage it does not want.
+    /// Whether it wants a stream.
+    pub stream: bool,
+    /// Whether that is one whose usage it does not want.
     pub silent: bool,
 }
 
@@ -98,7 +100,7 @@ pub fn read(body: &[u8]) -> Result<Request, Wrong> {
     if model.len() > LONGEST_MODEL {
         return Err(Wrong::Malformed);
     }
-    Ok(Request { model, silent: asked.stream && !asked.usage })
+    Ok(Request { model, stream: asked.stream, silent: asked.stream && !asked.usage })
 }
 
 /// So much longer is a body that asks for a stream's usage; bytes.

@@ -72,18 +72,18 @@ impl Search {
         while let Some((&byte, after)) = rest.split_first() {
             rest = after;
             if self.in_text {
-                self.keep(byte);
+                self.keep(&[byte]);
                 self.in_a_text(byte);
             } else {
                 self.between_texts(byte);
             }
-            if self.keeping == Keeping::Nothing {
-                rest = &rest[self.skip(rest)..];
-            }
+            let (plain, after) = rest.split_at(self.skip(rest));
+            self.keep(plain);
+            rest = after;
         }
     }
 
-    /// Passes what changes nothing that is known after it; returns how many bytes that is.
+    /// Passes what changes nothing but what is kept; returns how many bytes that is.
     fn skip(&mut self, rest: &[u8]) -> usize {
         if self.in_text {
             return if self.escaped { 0 } else { text(rest) };
@@ -122,7 +122,7 @@ impl Search {
             b':' if self.is_at_place() && self.member == Member::Usage => {
                 self.begin(Keeping::Usage);
             }
-            _ => self.keep(byte),
+            _ => self.keep(&[byte]),
         }
     }
 
@@ -136,7 +136,7 @@ impl Search {
         if self.is_at_place() && self.naming {
             self.begin(Keeping::Name);
         }
-        self.keep(b'"');
+        self.keep(b"\"");
     }
 
     fn in_a_text(&mut self, byte: u8) {
@@ -153,7 +153,7 @@ impl Search {
     }
 
     fn open(&mut self, bracket: u8) {
-        self.keep(bracket);
+        self.keep(&[bracket]);
         let outermost = self.depth == 0;
         let response = self.depth == 1 && self.is_at_place() && self.member == Member::Response;
         self.depth += 1;
@@ -169,7 +169,7 @@ impl Search {
             self.end_value();
             self.places -= 1;
         } else {
-            self.keep(bracket);
+            self.keep(&[bracket]);
         }
         self.depth = self.depth.saturating_sub(1);
     }
@@ -189,16 +189,15 @@ impl Search {
         self.kept.reserve(USUAL);
     }
 
-    /// Keeps a byte, if any are kept now; what becomes too long tells nothing.
-    fn keep(&mut self, byte: u8) {
+    /// Keeps bytes, if any are kept now; what becomes too long tells nothing.
+    fn keep(&mut self, bytes: &[u8]) {
         let most = match self.keeping {
             Keeping::Nothing => return,
             Keeping::Name => LONGEST_NAME,
             Keeping::Usage => LARGEST_USAGE,
         };
-        if self.kept.len() < most {
-            self.kept.push(byte);
-        }
+        let room = most - self.kept.len();
+        self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 }
 

@@ -1,8 +1,9 @@
 //! How much of each limit this process passes without asking anybody.
 
 use dashmap::DashMap;
+use foldhash::HashMap;
+use foldhash::fast::RandomState;
 use serde::Deserialize;
-use std::collections::HashMap;
 use std::time::Instant;
 
 const SECONDS: u64 = 60;
@@ -28,12 +29,12 @@ struct Minute {
 /// What was used in each caller's minute.
 pub struct Used {
     begun: Instant,
-    minutes: DashMap<Box<str>, Minute>,
+    minutes: DashMap<Box<str>, Minute, RandomState>,
 }
 
 impl Default for Used {
     fn default() -> Self {
-        Self { begun: Instant::now(), minutes: DashMap::new() }
+        Self { begun: Instant::now(), minutes: DashMap::default() }
     }
 }
 
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     fn shares() -> Shares {
-        let of = |name: &str, share| HashMap::from([(name.to_owned(), share)]);
+        let of = |name: &str, share| HashMap::from_iter([(name.to_owned(), share)]);
         Shares { keys: of("1000", 3), tenants: of("small", 1), others: 5 }
     }
 

@@ -37,14 +37,17 @@ impl<'de> Object<'de> for Told {
             "output_tokens" => &mut self.output[1],
             _ => return value.skip(),
         };
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let number = match value.read()? {
-            Plain::Number(number) => Some(number as u64),
+        *place = match value.read()? {
+            Plain::Number(number) => Some(whole(number)),
             _ => None,
         };
-        *place = number;
         Ok(())
     }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn whole(number: f64) -> u64 {
+    number as u64
 }
 
 /// Returns what a usage in JSON tells.

@@ -23,7 +23,15 @@ CHART = ROOT / "charts" / "modelops"
 GATEWAY = "modelops-gateway"
 """The gateway's Service."""
 
-NAMES = ("modelops", "envoy", "redis", "vllm-cpu", "llm-compressor", "ray-diffusers-cpu")
+NAMES = (
+    "modelops",
+    "envoy",
+    "redis",
+    "vllm-cpu",
+    "llm-compressor",
+    "diffusers-builder",
+    "ray-diffusers-cpu",
+)
 
 
 @dataclass(frozen=True)

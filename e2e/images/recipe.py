@@ -12,6 +12,14 @@ DEBIAN_SUITE = "bookworm"
 DEBIAN_PACKAGES = ("ca-certificates", "python3")
 UV_VERSION = "0.13.9"
 KEY_DIGITS = 16
+BUILDING = (
+    "src/modelops/__init__.py",
+    "src/modelops/builders",
+    "src/modelops/building",
+    "src/modelops/durable.py",
+    "src/modelops/registry",
+)
+"""What of the platform's code every builder's image holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +119,20 @@ RECIPES = {
             layered=True,
         ),
         Recipe(
+            name="diffusers-builder",
+            containerfile="runtimes/diffusers-builder/Containerfile",
+            context=".",
+            inputs=(
+                "runtimes/diffusers-builder/judge.py",
+                "runtimes/diffusers-builder/quantize.py",
+                "runtimes/diffusers-builder/similarity.py",
+                "runtimes/diffusers-builder/tool.py",
+                *BUILDING,
+            ),
+            base="ray-diffusers-cpu",
+            layered=True,
+        ),
+        Recipe(
             name="llm-compressor",
             containerfile="runtimes/llm-compressor/Containerfile",
             context=".",
@@ -119,11 +141,7 @@ RECIPES = {
                 "runtimes/llm-compressor/quantize.py",
                 "runtimes/llm-compressor/requirements.txt",
                 "runtimes/llm-compressor/tool.py",
-                "src/modelops/__init__.py",
-                "src/modelops/builders",
-                "src/modelops/building",
-                "src/modelops/durable.py",
-                "src/modelops/registry",
+                *BUILDING,
             ),
             base="torch-base",
             facts=(UV_VERSION,),
@@ -131,7 +149,15 @@ RECIPES = {
         ),
     )
 }
-PUSHED = ("modelops", "envoy", "redis", "vllm-cpu", "ray-diffusers-cpu", "llm-compressor")
+PUSHED = (
+    "modelops",
+    "envoy",
+    "redis",
+    "vllm-cpu",
+    "ray-diffusers-cpu",
+    "llm-compressor",
+    "diffusers-builder",
+)
 """What a cluster runs; the others are only bases."""
 
 

@@ -18,7 +18,9 @@ ENVIRONMENT = ("PATH=/opt/venv/bin:/usr/bin:/bin", "HOME=/tmp", "USER=modelops",
                "TRANSFORMERS_VERBOSITY=error")  # fmt: skip
 
 
-def bundle(rootfs: Path, folder: Path, command: tuple[str, ...]) -> dict[str, object]:
+def bundle(
+    rootfs: Path, folder: Path, command: tuple[str, ...], more: tuple[str, ...]
+) -> dict[str, object]:
     """The OCI runtime configuration of one container."""
 
     def mount(target: str, kind: str, *options: str) -> dict[str, object]:
@@ -31,7 +33,7 @@ def bundle(rootfs: Path, folder: Path, command: tuple[str, ...]) -> dict[str, ob
         "process": {
             "user": {"uid": 10001, "gid": 10001},
             "args": list(command),
-            "env": list(ENVIRONMENT),
+            "env": [*ENVIRONMENT, *more],
             "cwd": "/",
             "noNewPrivileges": True,
         },
@@ -75,11 +77,13 @@ class Container:
 
 
 @contextmanager
-def container(rootfs: Path, folder: Path, command: tuple[str, ...]) -> Iterator[Container]:
-    """A running container, which is killed at the end if it still runs."""
+def container(
+    rootfs: Path, folder: Path, command: tuple[str, ...], more: tuple[str, ...] = ()
+) -> Iterator[Container]:
+    """A running container with `more` environment, killed at the end if it still runs."""
     name = f"smoke-{time.monotonic_ns()}"
     with tempfile.TemporaryDirectory() as place:
-        Path(place, "config.json").write_text(json.dumps(bundle(rootfs, folder, command)))
+        Path(place, "config.json").write_text(json.dumps(bundle(rootfs, folder, command, more)))
         run = ["runc", "run", "--bundle", place, name]
         started = Container(name, subprocess.Popen(run, stdout=sys.stderr))
         try:

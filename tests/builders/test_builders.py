@@ -1,13 +1,21 @@
 """What the builders know, and what they refuse before anything runs."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from modelops.api.kinds import KINDS
 from modelops.builders.builder import Builder, command
-from modelops.builders.recipe import Calibration, Options, Recipe, Source, digest
+from modelops.builders.recipe import (
+    Calibration,
+    Gate,
+    Metric,
+    Options,
+    Recipe,
+    Source,
+    digest,
+)
 from modelops.builders.refused import Refused
 from modelops.builders.tools import BUILDERS, METHODS
 from modelops.registry.configuration import Configuration
@@ -160,3 +168,38 @@ def test_memory_grows_with_the_source() -> None:
     """What is asked for is at least what the weights take."""
     assert LLM.memory(16 * 1024**3) > 16 * 1024**3
     assert LLM.memory(0) > 0
+
+
+PIPELINES = BUILDERS["diffusers"]
+
+
+def pictures(gate: Gate) -> Recipe:
+    """Return a recipe for a pipeline of pictures."""
+    return Recipe(Source("hf://o/n", "aa"), "diffusers", "i@sha256:1", "Int8WeightOnly", gate=gate)
+
+
+@every_builder
+def test_the_usual_gate_is_one_that_the_builder_measures(builder: Builder) -> None:
+    """A gate without a metric is completed; one that is not measured is refused, with those are."""
+    method = next(iter(builder.methods))
+    asked = replace(recipe(method), builder=builder.name)
+    assert builder.complete(asked).gate.metric == builder.metrics[0]
+    other = next(m for m in get_args(Metric) if m not in builder.metrics)
+    with pytest.raises(Refused, match=builder.metrics[0]) as refused:
+        builder.check(replace(asked, gate=Gate(other)))
+    assert refused.value.reason == "MetricUnknown"
+
+
+def test_a_gate_without_a_metric_is_the_same_artifact() -> None:
+    """The gate is no part of the address, whether its metric was written or not."""
+    full = [PIPELINES.complete(pictures(gate)) for gate in (Gate(), Gate("ssim", "0.2"))]
+    assert digest(full[0]) == digest(full[1])
+
+
+@pytest.mark.parametrize("index", [{}, {"_class_name": "UNet2DConditionModel"}])
+def test_what_is_no_pipeline_is_refused(index: dict[str, Any]) -> None:
+    """A model_index.json names a pipeline; language models' checks are not asked of it."""
+    PIPELINES.check(pictures(Gate()), Configuration({"_class_name": "FluxPipeline"}))
+    with pytest.raises(Refused) as refused:
+        PIPELINES.check(pictures(Gate()), Configuration(index))
+    assert refused.value.reason == "ArchitectureUnsupported"

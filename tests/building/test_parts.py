@@ -3,12 +3,13 @@
 import io
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelops.builders.recipe import Gate
+from modelops.builders.recipe import Gate, Metric
 from modelops.building.broken import Broken
 from modelops.building.gate import judge
 from modelops.building.progress import LONGEST_WORDS, Progress
@@ -16,16 +17,28 @@ from modelops.building.report import page
 from modelops.building.text import calibration_text, held_out_text, read_text, windows
 from modelops.building.work import STAGES
 
-QUALITY = {"kl": 0.02, "perplexityBefore": 10.0, "perplexityAfter": 9.0, "agreement": 0.75}
+QUALITY = {
+    "kl": 0.02,
+    "perplexityBefore": 10.0,
+    "perplexityAfter": 9.0,
+    "agreement": 0.75,
+    "pixels": 0.03,
+    "ssim": 0.9,
+    "cosine": 0.999,
+}
 
 
 @pytest.mark.parametrize(
     ("gate", "passed", "told"),
     [
+        (Gate("pixels", "0.03"), True, "off by 3.00% of full brightness"),
+        (Gate("pixels", "0.029"), False, "but at most 2.9%"),
+        (Gate("ssim", "0.1"), True, "falls by 10.00%"),
+        (Gate("cosine", "0.0009"), False, "falls by 0.10%"),
         (Gate("kl", "0.02"), True, "0.02 nats; at most 0.02 nats"),
         (Gate("kl", "0.019"), False, "0.02 nats; but at most 0.019 nats"),
         (Gate("perplexity", "0"), True, "-10.00%; at most 0%"),
-        (Gate("agreement", "0.25"), True, "25.00% of the tokens"),
+        (Gate("agreement", "0.25"), True, "25.00% of the answers"),
         (Gate("agreement", "0.2"), False, "but at most 20%"),
     ],
 )
@@ -36,7 +49,7 @@ def test_the_gate_says_by_how_much(gate: Gate, passed: bool, told: str) -> None:
     assert told in verdict["sentence"]
 
 
-@pytest.mark.parametrize("metric", ["kl", "perplexity", "agreement"])
+@pytest.mark.parametrize("metric", get_args(Metric))
 def test_what_is_no_number_has_not_passed(metric: str) -> None:
     """An artifact that computes NaN is not let through."""
     broken = {"kl": None, "perplexityBefore": 2.0, "perplexityAfter": None, "agreement": None}

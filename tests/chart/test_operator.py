@@ -31,6 +31,7 @@ VALUES = {
     "images.vllm": "",
     "images.vllm-cpu": "r.example/cpu:2",
     "images.llm-compressor": "",
+    "images.diffusers-builder": "",
     "images.ray-diffusers": "",
     "images.ray-diffusers-cpu": "",
     "jobs.redis.url": "redis://redis.jobs:6379/0",
@@ -125,8 +126,9 @@ def test_the_defaults_are_settings(helm: Helm, monkeypatch: pytest.MonkeyPatch) 
     settings = read(environment(helm), monkeypatch)
     assert settings["namespaces"] == ()
     assert settings["storage_class"] is None
-    engines = {"vllm", "vllm-cpu", "llm-compressor", "ray-diffusers", "ray-diffusers-cpu"}
-    assert {"modelops", *engines} == set(settings["images"])
+    engines = {"vllm", "vllm-cpu", "ray-diffusers", "ray-diffusers-cpu"}
+    builders = {"llm-compressor", "diffusers-builder"}
+    assert {"modelops", *engines, *builders} == set(settings["images"])
 
 
 def test_no_default_accelerator_means_cpu(helm: Helm, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,7 @@ CATALOGUE = Catalogue(
                 ("vllm", "b"),
                 ("vllm-cpu", "c"),
                 ("llm-compressor", "d"),
+                ("diffusers-builder", "e"),
                 ("ray-diffusers", "e"),
                 ("ray-diffusers-cpu", "f"),
             )

@@ -212,7 +212,7 @@ def test_the_schema_takes_what_a_user_writes(api: Api, control_plane: ControlPla
     assert control_plane
     made = api.create(model_build("default", "defaults", gate={}))
     try:
-        assert made["spec"]["gate"] == {"metric": "kl", "maxDrop": "0.05", "samples": 32}
+        assert made["spec"]["gate"] == {"maxDrop": "0.05", "samples": 32}
         assert made["spec"]["options"] == {"ignore": ["lm_head"]}
         assert (made["spec"]["retries"], made["spec"]["deadlineSeconds"]) == (2, 21600)
     finally:

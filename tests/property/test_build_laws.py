@@ -31,7 +31,7 @@ specs = st.fixed_dictionaries(
         "gate": st.fixed_dictionaries(
             {},
             optional={
-                "metric": st.sampled_from(["kl", "perplexity", "agreement"]),
+                "metric": st.sampled_from([None, "kl", "perplexity", "agreement"]),
                 "maxDrop": st.sampled_from(["0", "0.05", "999"]),
             },
         ),

@@ -20,11 +20,11 @@ def load(options: Options, known: Family, configs: Configs) -> Any:
 
     Raises ValueError for what the device cannot do, OSError for files that cannot be read.
     """
-    _refuse(options)
+    _refuse(options, known, configs)
     spread = options.device != "cpu" and torch.cuda.device_count() > 1
     pipe = DiffusionPipeline.from_pretrained(
         options.model,
-        dtype=torch.float32 if options.device == "cpu" else torch.bfloat16,
+        dtype=_dtype(options, known, configs),
         local_files_only=True,
         use_safetensors=True,
         **({"device_map": "balanced"} if spread else {}),
@@ -41,7 +41,20 @@ def load(options: Options, known: Family, configs: Configs) -> Any:
     return pipe
 
 
-def _refuse(options: Options) -> None:
+def _built(known: Family, configs: Configs) -> bool:
+    """Tell whether the denoiser's weights were made smaller before they came here."""
+    return "quantization_config" in configs.get(f"{known.denoiser}/config.json", {})
+
+
+def _dtype(options: Options, known: Family, configs: Configs) -> torch.dtype:
+    """Return the type to compute in: weights that were made smaller are unpacked to bfloat16."""
+    small = options.device != "cpu" or _built(known, configs)
+    return torch.bfloat16 if small else torch.float32
+
+
+def _refuse(options: Options, known: Family, configs: Configs) -> None:
+    if options.quantization != "None" and _built(known, configs):
+        raise ValueError("the weights are quantized already: remove spec.image.quantization")
     asked = {
         "compile": options.compile,
         "offload": options.offload != "None",

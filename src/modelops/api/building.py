@@ -60,17 +60,26 @@ class Options(ApiModel):
 class Gate(ApiModel):
     """How much quality may be lost before no traffic moves."""
 
-    metric: Literal["kl", "perplexity", "agreement"] = Field(
-        "kl",
-        description="kl: the mean KL divergence of the next token's distribution, in nats. "
-        "perplexity: the share by which it rises. agreement: the share of prompts whose answers "
-        "no longer agree.",
+    metric: Literal["kl", "perplexity", "agreement", "pixels", "ssim", "cosine", "rank"] | None = (
+        Field(
+            None,
+            description="What is compared; by default what stands first of its kind. Language: kl, "
+            "the mean KL divergence of the next token's distribution, in nats; perplexity, the "
+            "share by which it rises; agreement, the share of tokens that are no longer the same. "
+            "Pictures of the same seeds: pixels, their mean difference as a share of full "
+            "brightness; ssim, what is missing to full structural similarity. Embeddings: cosine "
+            "and rank, what is missing to the base's vectors and to its order of similarities. "
+            "Vision: agreement, the share of answers that are no longer the same.",
+        )
     )
     max_drop: Share = Field(
         "0.05", description='The most that may be lost, as a decimal in quotes: "0.05".'
     )
     samples: int = Field(
-        32, ge=1, le=10_000, description="How many windows of held-out text are compared."
+        32,
+        ge=1,
+        le=10_000,
+        description="How many windows of held-out text, or pictures, are compared.",
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from modelops.builders.recipe import Calibration, Options, Recipe
+from modelops.builders.recipe import Calibration, Metric, Options, Recipe
 from modelops.builders.refused import Refused
 from modelops.registry.configuration import Configuration
 
@@ -61,8 +61,10 @@ class Builder:
     """What makes artifacts of one kind.
 
     ``image`` names the platform's image, ``kinds`` the serving kinds it builds for, ``format`` what
-    it writes, ``architectures`` a pattern of the classes it takes. ``device`` is what it must have;
-    ``memory_factor`` are hundredths of the source's bytes that it needs beside ``memory_base``.
+    it writes, ``architectures`` a pattern of the classes it takes. ``index`` is the file that says
+    what a source is, ``metrics`` what its tool measures, the usual gate's first. ``device`` is what
+    it must have; ``memory_factor`` are hundredths of the source's bytes that it needs beside
+    ``memory_base``.
     """
 
     name: str
@@ -72,6 +74,8 @@ class Builder:
     format: str
     methods: Mapping[str, Method]
     architectures: str
+    metrics: tuple[Metric, ...] = ("kl", "perplexity", "agreement")
+    index: str = "config.json"
     device: Device = "cpu"
     cpu: str = "2"
     memory_base: int = 3 * _EACH
@@ -84,7 +88,8 @@ class Builder:
         group = given.group_size or scheme.group_size
         calibration = (given.calibration or Calibration()) if scheme.calibrated else None
         full = Options(scheme.name, scheme.bits, group, tuple(sorted(given.ignore)), calibration)
-        return replace(recipe, options=full)
+        gate = replace(recipe.gate, metric=recipe.gate.metric or self.metrics[0])
+        return replace(recipe, options=full, gate=gate)
 
     def scheme(self, recipe: Recipe) -> Scheme:
         """Return how the weights will be stored. Raises Refused."""
@@ -103,6 +108,7 @@ class Builder:
     def check(self, recipe: Recipe, config: Configuration | None = None) -> None:
         """Check a recipe, and the model's config.json where it is known. Raises Refused."""
         scheme = self.scheme(recipe)
+        _check_metric(recipe.gate.metric, self)
         group = recipe.options.group_size
         if group and not scheme.grouped and group != scheme.group_size:
             raise Refused(
@@ -128,12 +134,14 @@ class Builder:
     def _check_model(self, recipe: Recipe, scheme: Scheme, config: Configuration) -> None:
         _check_plain(config)
         self._check_architecture(recipe, config)
+        if self.index != "config.json":
+            return
         _check_groups(recipe.options.group_size or scheme.group_size, config)
         config.number("vocab_size")
         _check_context(self.complete(recipe).options.calibration, config)
 
     def _check_architecture(self, recipe: Recipe, config: Configuration) -> None:
-        name = config.architecture
+        name = config.architecture or config.pipeline
         if name is None or not re.search(self.architectures, name):
             told = f"the architecture {name}" if name else "a model that names no architecture"
             raise Refused(
@@ -154,6 +162,15 @@ class Builder:
 def command(recipe: str, source: str, out: str) -> tuple[str, ...]:
     """Return the container's command line for a recipe file, a source and an output folder."""
     return (*_COMMAND, f"--recipe={recipe}", f"--source={source}", f"--out={out}")
+
+
+def _check_metric(metric: Metric | None, builder: Builder) -> None:
+    if metric and metric not in builder.metrics:
+        raise Refused(
+            "MetricUnknown",
+            f"the builder {builder.name} does not measure {metric}",
+            f"set gate.metric to one of {', '.join(builder.metrics)}",
+        )
 
 
 def _check_plain(config: Configuration) -> None:

@@ -16,7 +16,7 @@ from modelops.builders.refused import Refused
 BUILTIN: Final = "builtin:python-docs"
 """The text that every builder brings: Python's own documentation, as `help()` shows it."""
 
-Metric = Literal["kl", "perplexity", "agreement"]
+Metric = Literal["kl", "perplexity", "agreement", "pixels", "ssim", "cosine", "rank"]
 
 _STRICT: Final = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
 _Word = Annotated[str, Field(min_length=1, max_length=1024)]
@@ -69,10 +69,11 @@ class Gate:
     """How much quality may be lost before no traffic moves.
 
     ``max_drop`` is a decimal: nats a token for `kl`, the share by which `perplexity` rises, the
-    share of prompts that no longer agree for `agreement`. ``samples`` are windows of held-out text.
+    share of a picture's full brightness for `pixels`, and for all others what is missing to 1.
+    ``samples`` are windows of held-out text, or pictures. Without a ``metric`` it is the builder's.
     """
 
-    metric: Metric = "kl"
+    metric: Metric | None = None
     max_drop: _Share = "0.05"
     samples: Annotated[int, Field(ge=1, le=10_000)] = 32
 

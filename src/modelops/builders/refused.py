@@ -6,6 +6,7 @@ Reason = Literal[
     "RecipeInvalid",
     "MethodUnknown",
     "SchemeUnknown",
+    "MetricUnknown",
     "GroupSizeMismatch",
     "ArchitectureUnsupported",
     "AlreadyQuantized",

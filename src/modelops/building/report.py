@@ -43,6 +43,16 @@ _ANSWERS: Final = (
 _WORDED: Final = frozenset(
     {"kl", "klWorst", "perplexityBefore", "perplexityAfter", "agreement", "windows", "tokens"}
 )
+_CALLED: Final = {
+    "pixels": "mean difference of pixels, of full brightness",
+    "pixelsWorst": "difference of pixels at worst",
+    "ssim": "structural similarity of pictures of one seed",
+    "pictures": "pictures that it was measured on",
+    "cosine": "mean cosine of the embeddings of one input",
+    "rank": "rank correlation of similarities",
+    "inputs": "inputs that it was measured on",
+}
+_TOKENS: Final = "KL of one token's distribution, nats"
 _MOST_POINTS: Final = 400
 """Of more windows, every second or third is drawn."""
 _UNITS: Final = ("B", "KB", "MB", "GB", "TB")
@@ -83,7 +93,7 @@ def _figures(artifact: Mapping[str, Any], quality: Mapping[str, Any]) -> list[tu
             ),
             ("measured on", f"{quality['windows']} windows, {quality['tokens']} tokens"),
         ]
-    rows += [(name, _told(quality[name])) for name in sorted(_unknown(quality))]
+    rows += [(_CALLED.get(name, name), _told(quality[name])) for name in sorted(_unknown(quality))]
     rows.append(("time", f"{artifact['seconds']:.0f} s; {artifact['gpuSeconds']:.0f} s of GPU"))
     return rows
 
@@ -97,8 +107,8 @@ def _unknown(quality: Mapping[str, Any]) -> Iterator[str]:
 def _plots(artifact: Mapping[str, Any], quality: Mapping[str, Any]) -> Iterator[str]:
     yield from _beside(artifact, quality)
     if held := quality.get("histogram"):
-        yield "<h2>Divergence token by token</h2>"
-        yield plots.bars(held["counts"], held["labels"], "KL of one token's distribution, nats")
+        yield "<h2>What was lost, one by one</h2>"
+        yield plots.bars(held["counts"], held["labels"], held.get("title", _TOKENS))
     if places := quality.get("positions"):
         yield "<h2>Divergence along the text</h2>"
         told = [str(place) for place, _ in places]

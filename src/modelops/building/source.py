@@ -30,15 +30,15 @@ class Model:
         return tuple(path for path in paths if not path.endswith(".index.json"))
 
 
-def read_model(folder: Path) -> Model:
-    """Look at a folder. Raises Broken, and Failure (WeightsIncomplete)."""
+def read_model(folder: Path, index: str = "config.json") -> Model:
+    """Look at a folder, which ``index`` describes. Raises Broken, and Failure."""
     if not folder.is_dir():
         raise _missing(f"the source {folder} does not exist")
     selection = _selection(folder)
     try:
-        config = read_configuration((folder / "config.json").read_bytes())
+        config = read_configuration((folder / index).read_bytes())
     except FileNotFoundError as error:
-        raise _missing("the source has no config.json") from error
+        raise _missing(f"the source has no {index}") from error
     except ValueError as error:
         raise _missing(f"the source's configuration cannot be read: {error}") from error
     return Model(folder, selection, config)

@@ -58,7 +58,7 @@ def build(order: Order, tool: Tool, progress: Progress) -> dict[str, Any]:
 
 
 def _checked(order: Order, builder: Builder, recipe: Recipe, store: Store) -> Model:
-    model = read_model(order.source)
+    model = read_model(order.source, builder.index)
     builder.check(recipe, model.config)
     words = model.config.number("vocab_size") or 0
     logits = recipe.gate.samples * WINDOW * words * 4

@@ -61,7 +61,7 @@ async def listed(cluster: Cluster, namespace: str) -> Listed:
 def list_command(namespace: Namespace = "default") -> None:
     """List the artifacts of a namespace: of what, how small, how good, who is served from them."""
     found = on_cluster(lambda cluster: listed(cluster, namespace))
-    table = Table("Build", "Method", "Source", "Size", "KL", "Gate", "Used by", box=None)
+    table = Table("Build", "Method", "Source", "Size", "Quality", "Gate", "Used by", box=None)
     for build in found.builds:
         table.add_row(*_row(build, found))
     Console(soft_wrap=True).print(table)
@@ -127,10 +127,15 @@ def _row(build: Mapping[str, Any], found: Listed) -> tuple[str, ...]:
         build["spec"]["method"],
         build["spec"]["source"]["uri"],
         f"{size(before)} -> {size(after)}" if before and after else "-",
-        (status.get("quality") or {}).get("kl", "-"),
+        _quality(status.get("quality") or {}),
         str(gate.get("reason", "-")),
         ", ".join(found.using(str(status.get("artifact", "-")))) or "-",
     )
+
+
+def _quality(quality: Mapping[str, str]) -> str:
+    """Return the measure that stands for its kind."""
+    return next((f"{m} {quality[m]}" for m in ("kl", "pixels", "cosine") if m in quality), "-")
 
 
 def _ref(namespace: str, name: str) -> Ref:

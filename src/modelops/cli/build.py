@@ -4,7 +4,7 @@ import json
 import tempfile
 import webbrowser
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 import yaml
@@ -149,15 +149,28 @@ def _keep(page: bytes, save: Path | None, *, show: bool) -> None:
         typer.echo("No browser could be opened: open that file yourself.", err=True)
 
 
+_MEASURES: Final = {
+    "kl": ("KL divergence, nats", "0"),
+    "agreement": ("agreement", "1"),
+    "pixels": ("difference of pixels", "0"),
+    "ssim": ("structural similarity", "1"),
+    "cosine": ("cosine of embeddings", "1"),
+    "rank": ("rank correlation", "1"),
+}
+"""What is measured of an artifact: what it is called, and what it is where nothing is lost."""
+
+
 def _figures(status: dict[str, Any]) -> Table:
     quality = status.get("quality", {})
     table = Table("Figure", "Source", "Artifact", box=None, pad_edge=False)
     sizes = (status.get(name) for name in ("bytesBefore", "bytesAfter"))
     table.add_row("weights", *("-" if count is None else size(count) for count in sizes))
-    both = (quality.get(f"perplexity{when}", "-") for when in ("Before", "After"))
-    table.add_row("perplexity", *both)
-    table.add_row("KL divergence, nats", "0", quality.get("kl", "-"))
-    table.add_row("agreement", "1", quality.get("agreement", "-"))
+    both = [quality.get(f"perplexity{when}") for when in ("Before", "After")]
+    if all(both):
+        table.add_row("perplexity", *both)
+    for name, (called, best) in _MEASURES.items():
+        if name in quality:
+            table.add_row(called, best, quality[name])
     table.add_row("seconds", "", str(status.get("seconds", "-")))
     table.add_row("GPU seconds", "", str(status.get("gpuSeconds", "-")))
     return table

@@ -35,7 +35,7 @@ def _device(plan: BuildPlan) -> str:
 
 
 def _gate(plan: BuildPlan) -> str:
-    gate = plan.asked.spec.gate
-    if gate is None:
+    gate = plan.asked.recipe.gate
+    if plan.asked.spec.gate is None:
         return "none: the quality is measured and judged by nobody"
     return f"{gate.metric} may lose at most {gate.max_drop}"

@@ -50,6 +50,12 @@ class Configuration:
         return first[:120] if isinstance(first, str) and first.isprintable() else None
 
     @property
+    def pipeline(self) -> str | None:
+        """The class of a whole pipeline, as the model_index.json of diffusers names it."""
+        named = self.root.get("_class_name")
+        return named[:120] if isinstance(named, str) and named.isprintable() else None
+
+    @property
     def dtype(self) -> str | None:
         """The type of the numbers that it computes with, such as bfloat16."""
         places = (self.text, self.root)

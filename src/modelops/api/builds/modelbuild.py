@@ -70,7 +70,17 @@ class Quality(ApiModel):
     perplexity_before: str | None = Field(None, description="Perplexity of the source.")
     perplexity_after: str | None = Field(None, description="Perplexity of the artifact.")
     agreement: str | None = Field(
-        None, description="Share of tokens for which both find the same one likeliest."
+        None, description="Share of tokens, or of inputs, for which both find the same likeliest."
+    )
+    pixels: str | None = Field(
+        None, description="Mean difference of pictures of the same seeds, as a share of brightness."
+    )
+    ssim: str | None = Field(
+        None, description="Mean structural similarity of pictures of the same seeds."
+    )
+    cosine: str | None = Field(None, description="Mean cosine of both embeddings of one input.")
+    rank: str | None = Field(
+        None, description="Rank correlation of the similarities that both find among inputs."
     )
 
 

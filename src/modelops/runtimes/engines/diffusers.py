@@ -102,6 +102,12 @@ HINTS: Final = (
         "accelerator",
     ),
     Hint(
+        r"the weights are quantized already",
+        "AlreadyQuantized",
+        "the weights were made smaller before they came here",
+        "remove spec.image.quantization",
+    ),
+    Hint(
         r"the default (width|height|steps) .* is more than the limit|"
         r"the default width and height must be multiples",
         "ImageDefaults",

@@ -5,16 +5,22 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from modelops.api.building import Gate
+from modelops.builders.recipe import Gate
 
 _DIGITS: Final = 30
 """Before or behind the point: what has more is no measure of anything."""
 
-MEASURES: Final = ("kl", "perplexityBefore", "perplexityAfter", "agreement")
+_DISTANCES: Final = ("kl", "pixels")
+_SHARES: Final = ("agreement", "ssim", "cosine", "rank")
+MEASURES: Final = ("perplexityBefore", "perplexityAfter", *_DISTANCES, *_SHARES)
 _CALLED: Final = {
     "kl": "KL",
     "perplexity": "the rise of perplexity",
-    "agreement": "the share of tokens that no longer agree",
+    "agreement": "the share that no longer agrees",
+    "pixels": "the mean difference of pixels",
+    "ssim": "the loss of structural similarity",
+    "cosine": "the loss of the embeddings' cosine",
+    "rank": "the loss of rank correlation",
 }
 
 
@@ -27,9 +33,13 @@ class Judgement:
 
 
 def judge_gate(gate: Gate, quality: Mapping[str, Any]) -> Judgement:
-    """Return the judgement on measured quality; what was not measured does not hold."""
-    lost = _lost(gate.metric, quality)
-    called = _CALLED[gate.metric]
+    """Return the judgement on measured quality; what was not measured does not hold.
+
+    The gate must name its metric.
+    """
+    metric = gate.metric or "kl"
+    lost = _lost(metric, quality)
+    called = _CALLED[metric]
     if lost is None:
         return Judgement(holds=False, sentence=f"{called} was not measured")
     holds = lost <= Decimal(gate.max_drop)
@@ -54,11 +64,11 @@ def measured(quality: object) -> dict[str, str]:
 
 
 def _lost(metric: str, quality: Mapping[str, Any]) -> Decimal | None:
-    if metric == "kl":
-        return decimal(quality.get("kl"))
-    if metric == "agreement":
-        agreement = decimal(quality.get("agreement"))
-        return None if agreement is None else 1 - agreement
+    if metric in _DISTANCES:
+        return decimal(quality.get(metric))
+    if metric in _SHARES:
+        share = decimal(quality.get(metric))
+        return None if share is None else 1 - share
     before, after = (decimal(quality.get(f"perplexity{when}")) for when in ("Before", "After"))
     return None if before is None or after is None or before <= 0 else after / before - 1
 

@@ -73,8 +73,8 @@ def judge_build(plan: BuildPlan, found: Course) -> Verdict:
 
 def gate_condition(plan: BuildPlan, result: Result | None) -> c.Condition:
     """Return the condition that tells whether the gate holds."""
-    gate = plan.asked.spec.gate
-    if gate is None:
+    gate = plan.asked.recipe.gate
+    if plan.asked.spec.gate is None:
         return c.Condition(c.GATE_PASSED, "Unknown", "NoGate", "no gate was asked for")
     if result is None:
         return c.Condition(c.GATE_PASSED, "Unknown", "NotMeasured", "nothing is measured yet")

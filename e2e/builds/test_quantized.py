@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +61,16 @@ def test_the_artifact_of_a_real_builder_is_served(quantized: Space) -> None:
     assert status["bytesAfter"] < status["bytesBefore"]
     assert 0 < float(status["quality"]["kl"]) < 0.5
     assert answers(quantized)
+
+
+def test_the_report_is_read_from_the_claim(quantized: Space, tmp_path: Path) -> None:
+    """The page that lies beside the artifact comes whole to whoever asks for it."""
+    file = tmp_path / "report.html"
+    words = ("build", "report", "small-build", f"--save={file}", "-n", quantized.name)
+    assert str(file) in modelops(quantized.kube, *words)
+    page = file.read_text(encoding="utf-8")
+    assert page.endswith("</html>")
+    assert build(quantized)["status"]["digest"] in page
 
 
 def test_an_equal_build_is_ready_at_once(quantized: Space) -> None:

@@ -25,7 +25,7 @@ LABEL: Final = "modelops.dev/kind=ModelBuild"
 WORK: Final = "/tmp/work"
 RESOURCES: Final = {"cpu": "100m", "memory": "4Gi"}
 BARE: Final = (
-    f"mkdir -p {WORK}/making {WORK}/scratch && ln -s making {WORK}/made"
+    f"mkdir -p {WORK}/making {WORK}/kept {WORK}/scratch && ln -s making {WORK}/made"
     f' && printf %s "$ORDER" > {WORK}/order.json'
     f" && exec python3 /opt/build/tool.py {WORK}/order.json"
 )
@@ -120,6 +120,7 @@ def _bare(stage: Platform, space: Space) -> float:
         "source": f"/models/{PATH}",
         "making": f"{WORK}/making",
         "made": f"{WORK}/made",
+        "kept": f"{WORK}/kept",
         "scratch": f"{WORK}/scratch",
         "calibration": None,
         "stages": ["make", "measure"],

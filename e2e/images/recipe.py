@@ -138,6 +138,7 @@ RECIPES = {
             context=".",
             inputs=(
                 "runtimes/llm-compressor/judge.py",
+                "runtimes/llm-compressor/kept.py",
                 "runtimes/llm-compressor/quantize.py",
                 "runtimes/llm-compressor/requirements.txt",
                 "runtimes/llm-compressor/tool.py",

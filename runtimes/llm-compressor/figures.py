@@ -29,7 +29,6 @@ BASE = "BF16"
 USUAL = (
     "RTN:W4A16",
     "GPTQ:W4A16",
-    "AWQ:W4A16_ASYM",
     "GPTQ:W8A8",
     "SmoothQuant:W8A8",
     "FP8:FP8_DYNAMIC",
@@ -37,6 +36,7 @@ USUAL = (
     "FP8:FP8_BLOCK",
     "NVFP4:NVFP4",
     "MXFP4:MXFP4",
+    "AWQ:W4A16_ASYM",
 )
 """One scheme of each kind: the others differ in what is beside the weights."""
 OVERHEAD = "GPTQ:W4A16"
@@ -115,7 +115,7 @@ def build(
 def bare(rootfs: Path, folder: Path, model: str, recipe: dict[str, Any]) -> dict[str, float]:
     """What the tool alone takes for the recipe of an artifact."""
     shutil.rmtree(folder / "bare", ignore_errors=True)
-    for name in ("making", "scratch"):
+    for name in ("making", "kept", "scratch"):
         (folder / "bare" / name).mkdir(parents=True)
         (folder / "bare" / name).chmod(0o777)
     order = {
@@ -123,6 +123,7 @@ def bare(rootfs: Path, folder: Path, model: str, recipe: dict[str, Any]) -> dict
         "source": f"/weights/{model}",
         "making": "/weights/bare/making",
         "made": "/weights/bare/making",
+        "kept": "/weights/bare/kept",
         "scratch": "/weights/bare/scratch",
         "calibration": None,
         "stages": ["make", "measure"],
@@ -161,8 +162,8 @@ def measured(
     }
     yield "builds", built
     served = {name: built[name]["digest"] for name in schemes if "cpu" in known()[name].served_on}
-    yield "overhead", once(rows / "overhead.json", lambda: overhead(builder, folder, model))
     yield "paces", once(rows / "paces.json", lambda: paces(engine, folder, model, served))
+    yield "overhead", once(rows / "overhead.json", lambda: overhead(builder, folder, model))
 
 
 def prepare(rootfs: Path, folder: Path, model: str) -> None:

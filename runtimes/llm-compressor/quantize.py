@@ -9,9 +9,9 @@ import llmcompressor
 import torch
 import transformers
 from compressed_tensors.quantization import QuantizationScheme, preset_name_to_scheme
+from kept import GPTQModifier
 from llmcompressor import oneshot
 from llmcompressor.modifiers import Modifier
-from llmcompressor.modifiers.gptq import GPTQModifier
 from llmcompressor.modifiers.quantization import QuantizationModifier
 from llmcompressor.modifiers.transform.awq import AWQModifier
 from llmcompressor.modifiers.transform.smoothquant import SmoothQuantModifier
@@ -34,7 +34,7 @@ def make(order: Mapping[str, Any], say: Say) -> dict[str, Any]:
     recipe = as_recipe(order["recipe"])
     model = load(order["source"], _dtype(recipe.options))
     samples = _samples(order, recipe.options.calibration) if recipe.options.calibration else None
-    modifiers = _modifiers(recipe.method, recipe.options)
+    modifiers = _modifiers(recipe.method, recipe.options, Path(order["kept"]))
     if samples:
         _tell_progress(model, len(samples) * PASSES * len(modifiers), say)
         _spare_pinning()
@@ -62,10 +62,10 @@ def _dtype(options: Options) -> str | torch.dtype:
     return torch.bfloat16 if "FP4" in options.scheme else "auto"
 
 
-def _modifiers(method: str, options: Options) -> list[Modifier]:
-    scheme = _scheme(options)
-    kind = GPTQModifier if method in {"GPTQ", "SmoothQuant"} else QuantizationModifier
-    last = kind(config_groups={"group_0": scheme}, ignore=list(options.ignore))
+def _modifiers(method: str, options: Options, kept: Path) -> list[Modifier]:
+    given = {"config_groups": {"group_0": _scheme(options)}, "ignore": list(options.ignore)}
+    solved = method in {"GPTQ", "SmoothQuant"}
+    last = GPTQModifier(**given).keep_in(kept) if solved else QuantizationModifier(**given)
     before = {
         "AWQ": lambda: [AWQModifier()],
         "SmoothQuant": lambda: [SmoothQuantModifier(smoothing_strength=SMOOTHING_STRENGTH)],

@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ ENVIRONMENT = (
     "HF_HUB_OFFLINE=1",
     "PYTHONPATH=/opt/modelops",
 )
+KEPT = "cut/*.partial/kept/*.safetensors"
 CALIBRATION = {"samples": 16, "sequenceLength": 128}
 RECIPES = {
     "FP8": {"scheme": "FP8_DYNAMIC"},
@@ -28,13 +30,18 @@ RECIPES = {
     "AWQ": {"scheme": "W4A16_ASYM", "calibration": CALIBRATION},
     "SmoothQuant": {"scheme": "W8A8", "calibration": CALIBRATION},
 }
-BUILD = (
-    "python3", "-m", "modelops.building.main", "--recipe=/weights/recipe.json",
-    "--source=/weights/model", "--out=/weights/artifacts", "--last-words=/weights/last-words",
-)  # fmt: skip
+ARTIFACTS = "artifacts"
 
 
-def build(rootfs: Path, folder: Path, method: str) -> dict[str, Any]:
+def command(out: str) -> tuple[str, ...]:
+    """The command that builds into a folder."""
+    return (
+        "python3", "-m", "modelops.building.main", "--recipe=/weights/recipe.json",
+        "--source=/weights/model", f"--out=/weights/{out}", "--last-words=/weights/last-words",
+    )  # fmt: skip
+
+
+def build(rootfs: Path, folder: Path, method: str, out: str = ARTIFACTS) -> dict[str, Any]:
     """The last words of a build of the model in `folder` by one method."""
     recipe = {
         "source": {"uri": "pvc://models/tiny", "digest": "tiny"},
@@ -48,11 +55,30 @@ def build(rootfs: Path, folder: Path, method: str) -> dict[str, Any]:
     words = folder / "last-words"
     words.touch()
     words.chmod(0o666)
-    with vllm.container(rootfs, folder, BUILD, ENVIRONMENT) as builder:
+    with vllm.container(rootfs, folder, command(out), ENVIRONMENT) as builder:
         code = builder.process.wait(600)
     said = json.loads(words.read_text())
     assert code == 0, said
     return said
+
+
+def survives(rootfs: Path, folder: Path, digest: str) -> None:
+    """Killed with a part of a layer kept, the next run takes that up and makes the same bytes."""
+    with vllm.container(rootfs, folder, command("cut"), ENVIRONMENT) as builder:
+        while not (kept := sorted(folder.glob(KEPT))):
+            assert builder.process.poll() is None, "it ended before anything was kept"
+            time.sleep(0.05)
+        builder.kill("KILL")
+        builder.process.wait()
+    seen = {file: file.stat().st_ino for file in kept}
+    with vllm.container(rootfs, folder, command("cut"), ENVIRONMENT) as builder:
+        while len(sorted(folder.glob(KEPT))) <= len(kept):
+            assert builder.process.poll() is None, "it ended without keeping any more"
+            time.sleep(0.05)
+        assert {file: file.stat().st_ino for file in kept} == seen, "a kept layer was done again"
+        assert builder.process.wait(600) == 0
+    one, other = (folder / out / digest / "model.safetensors" for out in (ARTIFACTS, "cut"))
+    assert one.read_bytes() == other.read_bytes(), "the build that was cut made other weights"
 
 
 def check(folder: Path, said: dict[str, Any]) -> Path:
@@ -96,6 +122,8 @@ def main() -> None:
             said = build(options.rootfs, folder, method)
             serve(options.vllm, folder, check(folder, said))
             assert build(options.rootfs, folder, method)["reason"] == "AlreadyBuilt"
+            if method == "GPTQ":
+                survives(options.rootfs, folder, said["digest"])
             figures[method] = {key: said[key] for key in ("seconds", "bytesAfter", "quality")}
     sys.stdout.write(json.dumps(figures) + "\n")
 

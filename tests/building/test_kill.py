@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,28 @@ def test_a_killed_build_goes_on_where_it_was(stage: str, place: Place) -> None:
     assert done["reason"] == "Built"
     assert ("make" in stages) == (stage == "make")
     assert made == (stage == "measure")
+
+
+def test_what_a_killed_tool_had_kept_is_there_again(place: Place) -> None:
+    """Half a stage is not lost: the next run finds what the tool kept, and nothing else of it."""
+    go = place.root / "go"
+    first = place.start(TOY="waits:layer", TOY_GO=str(go))
+    assert first.stdout
+    assert next(line for line in first.stdout if '"percent": 50' in line)
+    (kept,) = _eventually(lambda: list(place.store.glob("*.partial/kept/layer")))
+    first.kill()
+    first.wait()
+    go.touch()
+    done = place.build()
+    assert 60 in [event.get("percent") for event in done["events"]]
+    assert done["reason"] == "Built"
+    assert not kept.parent.exists()
+
+
+def _eventually(look: Callable[[], list[Path]]) -> list[Path]:
+    while not (found := look()):
+        time.sleep(0.01)
+    return found
 
 
 def test_sigterm_ends_the_tool_too(place: Place) -> None:

@@ -40,7 +40,10 @@ def main() -> None:
 def _make(order: dict[str, str]) -> None:
     for name in ("config.json", "model.safetensors"):
         shutil.copyfile(Path(order["source"], name), Path(order["making"], name))
-    _say({"stage": "make", "percent": 50})
+    layer = Path(order["kept"], "layer")
+    _say({"stage": "make", "percent": 60 if layer.exists() else 50})
+    layer.write_text("solved")
+    _misbehave("layer")
     sys.stdout.write("a word for people\n{not json\n")
     with Path(order["making"], "..", "calls").open("a") as calls:
         calls.write("make\n")

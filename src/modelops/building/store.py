@@ -24,7 +24,8 @@ _SUMS: Final = "SHA256SUMS"
 class Work:
     """Where one artifact is made, below a folder that is not whole yet.
 
-    ``making`` is what the tool writes, ``made`` what it finished, ``scratch`` what nobody keeps.
+    ``making`` is what the tool writes, ``made`` what it finished, ``kept`` what its next run finds
+    if it is killed, ``scratch`` what nobody keeps.
     """
 
     folder: Path
@@ -38,6 +39,11 @@ class Work:
     def made(self) -> Path:
         """The folder of what the tool finished: it becomes the artifact."""
         return self.folder / "made"
+
+    @property
+    def kept(self) -> Path:
+        """The folder of what a tool that was killed had finished of its stage."""
+        return self.folder / "kept"
 
     @property
     def scratch(self) -> Path:
@@ -56,7 +62,7 @@ class Work:
 
     def begin(self) -> None:
         """Make the folders; what a run that was killed left half done is removed."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.kept.mkdir(parents=True, exist_ok=True)
         for folder in (self.making, self.scratch):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
@@ -65,6 +71,7 @@ class Work:
         """Let what the tool wrote be what it finished."""
         self.making.rename(self.made)
         sync_folder(self.folder)
+        shutil.rmtree(self.kept)
 
 
 class Store:

@@ -1,7 +1,7 @@
 """The builder's own tool, as a process of its own: what it says, and what its death means.
 
-The tool is given one file, an order as JSON: ``{"recipe", "source", "making", "made", "scratch",
-"measured", "calibration", "stages"}``, the stages of ``make`` and ``measure`` that it has to do. It
+The tool is given one file, an order as JSON: ``{"recipe", "source", "making", "made", "kept",
+"scratch", "calibration", "stages"}``, the stages of ``make`` and ``measure`` to do. It
 writes one JSON object a line to standard output: ``{"stage", "percent"}`` as it goes, ``{"did":
 STAGE, ...}`` once a stage is done, or ``{"failed": REASON, "message", "hint"}``; all else that it
 prints is for people.

@@ -62,7 +62,9 @@ def _checked(order: Order, builder: Builder, recipe: Recipe, store: Store) -> Mo
     builder.check(recipe, model.config)
     words = model.config.number("vocab_size") or 0
     logits = recipe.gate.samples * WINDOW * words * 4
-    needed = model.size * builder.scheme(recipe).bits // 16 + logits
+    scheme = builder.scheme(recipe)
+    kept = model.size if scheme.calibrated else 0
+    needed = model.size * scheme.bits // 16 + kept + logits
     if needed > store.free:
         raise disk_full(f"the build needs {needed} bytes, and {store.free} are free")
     calibration = recipe.options.calibration
@@ -123,6 +125,7 @@ class _Making:
             "source": str(self.order.source),
             "making": str(self.work.making),
             "made": str(self.work.made),
+            "kept": str(self.work.kept),
             "scratch": str(self.work.scratch),
             "calibration": str(calibration) if calibration else None,
             "stages": stages,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from modelops.registry import pipeline
 from modelops.registry.address import Record
 from modelops.registry.failure import Failure
 from modelops.registry.sums import SUMS
@@ -64,11 +65,14 @@ def select(
 ) -> Selection:
     """Return the files to serve: weights, configuration, tokenizer; and code where allowed.
 
+    Of a diffusers pipeline only the weights that are read.
     Raises Failure: WeightsUnsafe when all weights are pickled, WeightsIncomplete when there are
     none or a numbered shard is missing.
     """
     shown = [record for record in records if _shown(record.path)]
     weights = _weights(shown, formats)
+    if any(record.path == pipeline.INDEX for record in shown):
+        weights = pipeline.read(weights, [record.path for record in shown])
     check_shards(record.path for record in weights)
     suffixes = (*_BESIDE, ".py") if remote_code == "Allow" else _BESIDE
     beside = [r for r in shown if r.path.endswith(suffixes) and _belongs(r.path, weights)]
@@ -158,7 +162,7 @@ def _folder(path: str) -> str:
 def _belongs(path: str, weights: Sequence[Record]) -> bool:
     """Tell whether a file is of use; an index is only beside the kind of weights it names."""
     if not path.endswith(".index.json"):
-        return True
+        return not pipeline.is_index_of_variant(path)
     stem = path.removesuffix(".index.json")
     prefix, dot, suffix = stem.rpartition(".")
     return any(r.path.startswith(prefix) and r.path.endswith(dot + suffix) for r in weights)

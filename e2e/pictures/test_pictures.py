@@ -4,6 +4,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -114,6 +115,30 @@ def test_what_is_not_for_everyone_is_blocked(
         "patch", "dm", "tiny-picture", "-n", SPACE, "--type=merge",
         f"--patch={json.dumps({'spec': source})}",
     )  # fmt: skip
+    space.until(lambda: _rolled(space), 400, lambda: f"the old version serves: {_pods(space)}")
     space.until(
-        lambda: "unsafe" in asked(gateway, seed=9).text, 400, lambda: asked(gateway, seed=9).text
+        lambda: "unsafe" in asked(gateway, seed=9).text, 120, lambda: asked(gateway, seed=9).text
     )
+
+
+def _rolled(space: Space) -> bool:
+    """Tell whether the only pod is Ready and serves the other pipeline."""
+    return [(uri, ready) for _, uri, ready in _pods(space)] == [
+        ("pvc://pictures/unsafe/sd15", True)
+    ]
+
+
+def _pods(space: Space) -> list[tuple[str, str, bool]]:
+    """Return the pods by name, each with the source that it serves and whether it is Ready."""
+    found = space.kube.all("pods", SPACE, "modelops.dev/model=tiny-picture")
+    return [(pod["metadata"]["name"], _source(pod), _ready(pod)) for pod in found]
+
+
+def _source(pod: dict[str, Any]) -> str:
+    args = pod["spec"]["initContainers"][0]["args"]
+    return next(str(a).removeprefix("--uri=") for a in args if str(a).startswith("--uri="))
+
+
+def _ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions", ())
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)

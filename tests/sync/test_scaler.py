@@ -40,7 +40,7 @@ def test_the_autoscaler_of_keda_adds_nothing_of_its_own() -> None:
         "name": "tiny",
     }
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (0, 4)
-    assert spec["cooldownPeriod"] < 10
+    assert 10 * spec["pollingInterval"] <= spec["cooldownPeriod"] <= 30
     assert spec["advanced"]["restoreToOriginalReplicaCount"] is False
     behavior = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
     assert [behavior[way]["stabilizationWindowSeconds"] for way in ("scaleUp", "scaleDown")] == [

@@ -10,10 +10,11 @@ from modelops.sync.observed import KEDA_TYPES, SCALED_OBJECT, TRIGGER_SECRET, Ch
 POLLING_SECONDS: Final = 2
 """How often KEDA asks the gateway; a request for a model at zero is pushed to it at once."""
 
-COOLDOWN_SECONDS: Final = 3 * POLLING_SECONDS
+COOLDOWN_SECONDS: Final = 30
 FIRST_SECONDS: Final = 60
 """KEDA takes a trigger for idle when a poll of its own is broken off, as at each change of the
-ScaledObject: nothing goes to zero by a single poll, nor before the gateway has been heard at all.
+ScaledObject and when it is stopped: nothing goes to zero by a few polls, which take long where CPU
+is short, nor before the gateway has been heard at all.
 """
 
 PAUSED: Final = "autoscaling.keda.sh/paused"

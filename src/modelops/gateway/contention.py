@@ -1,7 +1,7 @@
 """The filter that asks about contended requests: whose each is, as the module says before.
 
-Of the others nothing is said, and they pass it. Whom it asks is the control process beside it, by
-Envoy's global rate limit protocol.
+Other requests have no such filter, only a place for it. Whom it asks is the control process beside
+it, by Envoy's global rate limit protocol.
 """
 
 from typing import Final
@@ -10,7 +10,7 @@ from modelops.gateway.access import ASKED
 from modelops.gateway.clusters import HTTP
 from modelops.gateway.loopback import loopback
 from modelops.gateway.snapshot import Front
-from modelops.gateway.typed import FILTERS, Json, extension, metadata, typed
+from modelops.gateway.typed import FILTERS, STATE, Json, extension, metadata, typed
 
 ASKER: Final = "modelops.limits"
 CLUSTER: Final = "limiter"
@@ -25,7 +25,27 @@ TIMEOUT_SECONDS: Final = 15
 """Longer than a request is ever held: what takes longer is a failure of the control process."""
 
 
+CONTENDED: Final = "modelops.contended"
+"""The name of what the module keeps among the filter state of a request that is asked about."""
+
+
 def asker(front: Front) -> Json:
+    """Return the place of the filter, which is made where the module says so.
+
+    It makes a client for itself: for each request that is more than all else here costs.
+    """
+    ask = extension("ask", f"{FILTERS}.composite.v3.ExecuteFilterAction", typed_config=_made(front))
+    state = extension("state", STATE, key=CONTENDED)
+    found = {"input": state, "exact_match_map": {"map": {"1": {"action": ask}}}}
+    return extension(
+        ASKER,
+        "envoy.extensions.common.matching.v3.ExtensionWithMatcher",
+        extension_config=extension("composite", f"{FILTERS}.composite.v3.Composite"),
+        xds_matcher={"matcher_tree": found},
+    )
+
+
+def _made(front: Front) -> Json:
     """Return the filter; without an answer requests pass, or not if the front says so."""
     service = {
         "grpc_service": {"envoy_grpc": {"cluster_name": CLUSTER}},

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from modelops.gateway.access import TENANT
 from modelops.gateway.snapshot import Offer, Snapshot, Tenant
-from modelops.gateway.typed import Json, extension
+from modelops.gateway.typed import STATE, Json, extension
 
 Allowed = Mapping[str, tuple[str, ...]]
 """By the name that clients send: the restricted tenants that may use it, in order."""
@@ -46,9 +46,8 @@ def allowed(usable: Mapping[str, frozenset[str]]) -> Allowed:
 
 def divided(tenants: Iterable[str], theirs: Json, others: Json) -> Json:
     """Return the matcher that shows these tenants one thing and everyone else another."""
-    kind = "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput"
     theirs_are = {"safe_regex": {"google_re2": {}, "regex": _any_of(tenants)}}
-    who = {"input": extension("tenant", kind, key=TENANT), "value_match": theirs_are}
+    who = {"input": extension("tenant", STATE, key=TENANT), "value_match": theirs_are}
     on_match = {"predicate": {"single_predicate": who}, "on_match": {"matcher": theirs}}
     return {"matcher_list": {"matchers": [on_match]}, "on_no_match": {"matcher": others}}
 

@@ -24,7 +24,7 @@ from modelops.gateway.module import (
 )
 from modelops.gateway.restrictions import Allowed, allowed, divided, only, restricted
 from modelops.gateway.snapshot import Model, Offer, Route, Snapshot
-from modelops.gateway.typed import Json, extension, typed
+from modelops.gateway.typed import STATE, Json, extension, typed
 
 ROUTES: Final = "models"
 MODEL: Final = "modelops.model"
@@ -94,8 +94,7 @@ def _found(key: str, choice: Json) -> Json:
     """Return the matcher that looks a value of the filter state up by its hash."""
     if not choice:
         return {}
-    kind = "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput"
-    tree = {"input": extension("state", kind, key=key), "exact_match_map": {"map": choice}}
+    tree = {"input": extension("state", STATE, key=key), "exact_match_map": {"map": choice}}
     return {"matcher_tree": tree}
 
 

@@ -8,6 +8,8 @@ from orjson import Fragment
 Json = dict[str, Any]
 PREFIX: Final = "type.googleapis.com/"
 FILTERS: Final = "envoy.extensions.filters.http"
+STATE: Final = "envoy.extensions.matching.common_inputs.network.v3.FilterStateInput"
+"""What matchers look a value of the filter state up by."""
 
 
 def typed(kind: str, /, **fields: Any) -> Json:

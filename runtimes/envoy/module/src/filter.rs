@@ -24,6 +24,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Where others look for what is told them.
 const ASKED: &str = "modelops.ask";
+const CONTENDED: &str = "modelops.contended";
 const CALLER: &str = "modelops.caller";
 const TOKENS: &str = "modelops.tokens";
 const MODEL: &str = "modelops.model";
@@ -438,6 +439,7 @@ impl Filter {
 
     /// Has somebody be asked about the request.
     fn tell(&self, stream: Stream) {
+        stream.remember(CONTENDED, "1");
         let caller = self.caller();
         let named = [("jti", &caller.key), ("sub", &caller.tenant)];
         let more = caller.told.iter().map(|(name, value)| (*name, value));

@@ -162,7 +162,10 @@ def measured(
     }
     yield "builds", built
     served = {name: built[name]["digest"] for name in schemes if "cpu" in known()[name].served_on}
-    yield "paces", once(rows / "paces.json", lambda: paces(engine, folder, model, served))
+    yield (
+        "paces",
+        once(rows / f"paces-{len(served)}.json", lambda: paces(engine, folder, model, served)),
+    )
     yield "overhead", once(rows / "overhead.json", lambda: overhead(builder, folder, model))
 
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 TITLES: Final = {"tiny": "tiny, random", "small": "small, taught"}
 COLOUR: Final = "#2f6fde"
 FINEST: Final = 1e-6
-NEAR: Final = 12
-"""So fine is the grid on which points are one: twelve to all of the width, twelve to a decade."""
+NEAR: Final = 5
+"""So fine is the grid on which points are one: five to all of the width, five to a decade."""
 
 
 def picture(figures: Mapping[str, Any]) -> bytes:

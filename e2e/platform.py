@@ -30,6 +30,7 @@ NAMES = (
     "vllm-cpu",
     "llm-compressor",
     "diffusers-builder",
+    "onnx-builder",
     "ray-diffusers-cpu",
 )
 

@@ -46,6 +46,11 @@ LOCKS = {
         "--constraint",
         "runtimes/vllm/requirements.txt",
     ),
+    "runtimes/onnx/requirements.txt": (
+        "runtimes/onnx/requirements.in",
+        "--constraint",
+        "runtimes/torch/requirements.txt",
+    ),
     "runtimes/ray-diffusers/requirements.txt": (
         "runtimes/ray-diffusers/requirements.in",
         "--constraint",

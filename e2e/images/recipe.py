@@ -133,6 +133,22 @@ RECIPES = {
             layered=True,
         ),
         Recipe(
+            name="onnx-builder",
+            containerfile="runtimes/onnx/Containerfile",
+            context=".",
+            inputs=(
+                "runtimes/onnx/export.py",
+                "runtimes/onnx/inputs.py",
+                "runtimes/onnx/judge.py",
+                "runtimes/onnx/requirements.txt",
+                "runtimes/onnx/tool.py",
+                *BUILDING,
+            ),
+            base="torch-base",
+            facts=(UV_VERSION,),
+            layered=True,
+        ),
+        Recipe(
             name="llm-compressor",
             containerfile="runtimes/llm-compressor/Containerfile",
             context=".",
@@ -158,6 +174,7 @@ PUSHED = (
     "ray-diffusers-cpu",
     "llm-compressor",
     "diffusers-builder",
+    "onnx-builder",
 )
 """What a cluster runs; the others are only bases."""
 

@@ -42,8 +42,12 @@ def recipe(method: str = "GPTQ", **options: Any) -> Recipe:
 
 @every_builder
 def test_a_builder_is_complete(builder: Builder) -> None:
-    """It builds for kinds that exist, and each method has a scheme and a description."""
-    assert builder.kinds
+    """It builds for kinds that exist, and each method has a scheme and a description.
+
+    What no kind serves is served on no device.
+    """
+    schemes = [scheme for method in builder.methods.values() for scheme in method.schemes]
+    assert builder.kinds or not any(scheme.served_on for scheme in schemes)
     assert builder.kinds <= KINDS.keys()
     assert builder.description.endswith(".")
     for name, method in builder.methods.items():
@@ -202,4 +206,29 @@ def test_what_is_no_pipeline_is_refused(index: dict[str, Any]) -> None:
     PIPELINES.check(pictures(Gate()), Configuration({"_class_name": "FluxPipeline"}))
     with pytest.raises(Refused) as refused:
         PIPELINES.check(pictures(Gate()), Configuration(index))
+    assert refused.value.reason == "ArchitectureUnsupported"
+
+
+@pytest.mark.parametrize(
+    ("architecture", "taken"),
+    [
+        ("BertModel", True),
+        ("ViTForImageClassification", True),
+        ("YolosForObjectDetection", True),
+        ("LlamaForCausalLM", False),
+        (None, False),
+    ],
+)
+def test_onnx_takes_what_sees_and_what_encodes(
+    architecture: str | None,
+    taken: bool,  # noqa: FBT001
+) -> None:
+    """Vision models and encoders are exported; a language model is refused before the Job."""
+    asked = Recipe(Source("hf://o/n", "aa"), "onnx", "i@sha256:1", "ONNX")
+    config = Configuration({"architectures": [architecture], "model_type": "any"})
+    if taken:
+        BUILDERS["onnx"].check(asked, config)
+        return
+    with pytest.raises(Refused) as refused:
+        BUILDERS["onnx"].check(asked, config)
     assert refused.value.reason == "ArchitectureUnsupported"

@@ -32,6 +32,7 @@ VALUES = {
     "images.vllm-cpu": "r.example/cpu:2",
     "images.llm-compressor": "",
     "images.diffusers-builder": "",
+    "images.onnx-builder": "",
     "images.ray-diffusers": "",
     "images.ray-diffusers-cpu": "",
     "jobs.redis.url": "redis://redis.jobs:6379/0",
@@ -127,7 +128,7 @@ def test_the_defaults_are_settings(helm: Helm, monkeypatch: pytest.MonkeyPatch) 
     assert settings["namespaces"] == ()
     assert settings["storage_class"] is None
     engines = {"vllm", "vllm-cpu", "ray-diffusers", "ray-diffusers-cpu"}
-    builders = {"llm-compressor", "diffusers-builder"}
+    builders = {"llm-compressor", "diffusers-builder", "onnx-builder"}
     assert {"modelops", *engines, *builders} == set(settings["images"])
 
 

@@ -22,6 +22,9 @@ from modelops.building.text import WINDOW
 from modelops.building.tool import Event, Tool
 from modelops.durable import write_whole
 
+_WEIGHTS: Final = (".safetensors", ".onnx", ".onnx.data")
+"""How files of an artifact's weights end."""
+
 STAGES: Final = {"wait": 0, "check": 1, "make": 70, "measure": 24, "report": 1, "seal": 4}
 """The stages in their order, and the share of the time that each is taken to need."""
 
@@ -183,7 +186,8 @@ def _sealed(making: _Making, store: Store, address: str) -> Mapping[str, Any]:
     """Write the report and let the artifact be complete. Returns its manifest."""
     making.progress.at("report")
     document = making.document(address)
-    weights = sum(path.stat().st_size for path in making.work.made.rglob("*.safetensors"))
+    files = (path for path in making.work.made.rglob("*") if path.name.endswith(_WEIGHTS))
+    weights = sum(path.stat().st_size for path in files)
     document["artifactBytes"] = weights
     with disk_troubles():
         report = {key: value for key, value in document.items() if key != "recipe"}

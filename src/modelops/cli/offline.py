@@ -30,6 +30,7 @@ IMAGES: Final = {
     "vllm-cpu": "modelops/vllm-cpu:0.1.0",
     "vllm": "vllm/vllm-openai:v0.33.0",
     "llm-compressor": "modelops/llm-compressor:0.1.0",
+    "onnx-builder": "modelops/onnx-builder:0.1.0",
     "diffusers-builder": "modelops/diffusers-builder:0.1.0",
     "ray-diffusers-cpu": "modelops/ray-diffusers-cpu:0.1.0",
     "ray-diffusers": "modelops/ray-diffusers:0.1.0",

@@ -149,6 +149,31 @@ def test_a_job_that_fails_too_often_is_given_up(shared: Server) -> None:
     play(shared, TERMS, story)
 
 
+def test_a_job_that_was_given_up_is_begun_again(shared: Server) -> None:
+    """Once, however often it is said, with all its tries, and billed once; its letter goes."""
+
+    async def story(queue: Streams, redis: Redis) -> None:
+        kept, asked = order(), order()
+        problem = Problem("out_of_memory", "no memory", retriable=True)
+        for each in (kept, asked):
+            await queue.submit(each)
+            for _ in range(3):
+                await queue.fail(await took(queue), problem)
+        letters = await queue.dead(MODEL, 10)
+        assert [(x.id, x.attempt) for x in letters] == [(asked.id, 3), (kept.id, 3)]
+        assert [await queue.retry(asked.id) for _ in range(2)] == [True, False]
+        assert [x.id for x in await queue.dead(MODEL, 10)] == [kept.id]
+        assert await redis.ttl(f"jobs:job:{asked.id}") == -1
+        assert (await queue.stats(MODEL)).lanes["normal"].waiting == 1
+        again = await took(queue)
+        assert (again.order.id, again.attempt, again.failures) == (asked.id, 4, 0)
+        assert await queue.finish(again, RESULT)
+        assert (await queue.retry(asked.id), await redis.xlen(USAGE)) == (False, 1)
+        assert not await queue.retry("job_of_nobody")
+
+    play(shared, TERMS, story)
+
+
 def test_what_cannot_go_better_is_not_tried_again(shared: Server) -> None:
     """A caller's mistake fails at once, and is no dead letter."""
 

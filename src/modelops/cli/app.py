@@ -11,7 +11,7 @@ from modelops.api.group import EVERY_KIND
 from modelops.api.manifest import crd_yaml
 from modelops.api.reference import reference_markdown
 from modelops.builders.tools import BUILDERS
-from modelops.cli import artifacts, build, key
+from modelops.cli import artifacts, build, jobs, key
 from modelops.cli.inspect import inspect_command
 from modelops.cli.offline import explain_command, plan_command, render_command
 from modelops.cli.simulate import simulate_command
@@ -32,6 +32,7 @@ app.command("inspect")(inspect_command)
 app.command("simulate")(simulate_command)
 app.add_typer(key.app, name="key")
 app.add_typer(build.app, name="build")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(artifacts.app, name="artifacts")
 
 

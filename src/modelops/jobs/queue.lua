@@ -407,6 +407,32 @@ function operations.delete(id)
   return 1
 end
 
+-- A job that failed is begun again since somebody asks for it; its dead letter goes.
+function operations.retry(id)
+  local found = fields(id, "state", "tenant", "seconds", "created")
+  if found[1] ~= "failed" then
+    return 0
+  end
+  local stream, model = stream_of(id)
+  local place = turn(stream, found[2])
+  redis.call("HDEL", job_key(id), "problem", "ended", "failures", "told")
+  redis.call("HSET", job_key(id), "state", "queued", "percent", 0, "stage", "")
+  redis.call("PERSIST", job_key(id))
+  redis.call("ZADD", "jobs:open:" .. found[2], found[4], id)
+  redis.call("ZADD", "jobs:tenant:" .. found[2], found[4], id)
+  redis.call("ZREM", "jobs:webhooks", id)
+  for _, letter in ipairs(redis.call("XRANGE", of_model(model, "dead"), "-", "+")) do
+    if letter[2][2] == id then
+      redis.call("XDEL", of_model(model, "dead"), letter[1])
+    end
+  end
+  redis.call("HSET", stream .. ":turns", found[2], place + number(found[3]))
+  wait(stream, id, place, number(found[3]), now())
+  issue(model, stream)
+  tell(id)
+  return 1
+end
+
 function operations.place(id, lease)
   local found = fields(id, "state", "model", "lane")
   if found[1] ~= "queued" then

@@ -60,6 +60,16 @@ class Submitted:
     new: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A job that was given up after so many attempts, and what went wrong in the last."""
+
+    id: str
+    tenant: str
+    attempt: int
+    problem: Problem
+
+
 class Refused(Exception):
     """A job is not taken: of the tenant there are too many (`quota`), or of all (`busy`)."""
 

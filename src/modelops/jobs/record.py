@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 from modelops.jobs.engine import Limits
 from modelops.jobs.job import Job, Order, Problem, Result, State
+from modelops.jobs.queue import Letter
 
 ORDER: Final = TypeAdapter(Order)
 RESULT: Final = TypeAdapter(Result)
@@ -36,4 +37,14 @@ def job(fields: Mapping[bytes, bytes]) -> Job:
         ended=whole("ended") / 1000,
         result=RESULT.validate_json(text("result")) if text("result") else None,
         problem=PROBLEM.validate_json(text("problem")) if text("problem") else None,
+    )
+
+
+def letter(fields: Mapping[bytes, bytes]) -> Letter:
+    """Return the dead letter that an entry of the stream is."""
+    return Letter(
+        id=fields[b"id"].decode(),
+        tenant=fields[b"tenant"].decode(),
+        attempt=int(fields[b"attempt"]),
+        problem=PROBLEM.validate_json(fields[b"problem"]),
     )

@@ -16,7 +16,7 @@ from redis.exceptions import TimeoutError as Late
 from modelops.jobs import names, record
 from modelops.jobs.engine import Limits
 from modelops.jobs.job import Job, Order, Problem, Result, State
-from modelops.jobs.queue import Conflict, Lane, Place, Refused, Stats, Submitted, Terms
+from modelops.jobs.queue import Conflict, Lane, Letter, Place, Refused, Stats, Submitted, Terms
 
 SCRIPT: Final = (files("modelops.jobs") / "queue.lua").read_text()
 LONGEST_SLEEP: Final = 1.0
@@ -118,6 +118,16 @@ class Streams:
     async def delete(self, id_: str) -> bool:
         """Forget a job that has ended."""
         return bool(await self._call("delete", id_))
+
+    async def retry(self, id_: str) -> bool:
+        """Begin a job again that failed, and take its dead letter away; False if it has not."""
+        return bool(await self._call("retry", id_))
+
+    async def dead(self, model: str, count: int) -> Sequence[Letter]:
+        """Return the dead letters of a model, latest first."""
+        ask = self._redis.xrevrange
+        found = await self._insist(lambda: ask(names.dead(model), count=count))
+        return [record.letter(fields) for _, fields in found]
 
     async def get(self, id_: str) -> Job | None:
         """Return a job."""

@@ -32,6 +32,8 @@ NAMES = (
     "diffusers-builder",
     "onnx-builder",
     "ray-diffusers-cpu",
+    "llama-cpp",
+    "llama-cpp-builder",
 )
 
 

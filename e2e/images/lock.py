@@ -41,6 +41,11 @@ LOCKS = {
         "--override",
         "runtimes/torch/requirements.in",
     ),
+    "runtimes/llama-cpp/builder/requirements.txt": (
+        "runtimes/llama-cpp/builder/requirements.in",
+        "--constraint",
+        "runtimes/llm-compressor/requirements.txt",
+    ),
     "runtimes/torch/requirements.txt": (
         "runtimes/torch/requirements.in",
         "--constraint",

@@ -164,6 +164,28 @@ RECIPES = {
             facts=(UV_VERSION,),
             layered=True,
         ),
+        Recipe(
+            name="llama-cpp",
+            containerfile="runtimes/llama-cpp/Containerfile",
+            context="runtimes/llama-cpp",
+            inputs=("runtimes/llama-cpp/install.sh", "runtimes/llama-cpp/serve.py"),
+            base="debian",
+        ),
+        Recipe(
+            name="llama-cpp-builder",
+            containerfile="runtimes/llama-cpp/builder/Containerfile",
+            context=".",
+            inputs=(
+                "runtimes/llama-cpp/builder/convert.py",
+                "runtimes/llama-cpp/builder/judge.py",
+                "runtimes/llama-cpp/builder/quantize.py",
+                "runtimes/llama-cpp/builder/requirements.txt",
+                "runtimes/llama-cpp/install.sh",
+            ),
+            base="llm-compressor",
+            facts=(UV_VERSION,),
+            layered=True,
+        ),
     )
 }
 PUSHED = (
@@ -175,6 +197,8 @@ PUSHED = (
     "llm-compressor",
     "diffusers-builder",
     "onnx-builder",
+    "llama-cpp",
+    "llama-cpp-builder",
 )
 """What a cluster runs; the others are only bases."""
 

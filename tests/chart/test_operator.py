@@ -33,6 +33,8 @@ VALUES = {
     "images.llm-compressor": "",
     "images.diffusers-builder": "",
     "images.onnx-builder": "",
+    "images.llama-cpp": "",
+    "images.llama-cpp-builder": "",
     "images.ray-diffusers": "",
     "images.ray-diffusers-cpu": "",
     "jobs.redis.url": "redis://redis.jobs:6379/0",
@@ -127,8 +129,8 @@ def test_the_defaults_are_settings(helm: Helm, monkeypatch: pytest.MonkeyPatch) 
     settings = read(environment(helm), monkeypatch)
     assert settings["namespaces"] == ()
     assert settings["storage_class"] is None
-    engines = {"vllm", "vllm-cpu", "ray-diffusers", "ray-diffusers-cpu"}
-    builders = {"llm-compressor", "diffusers-builder", "onnx-builder"}
+    engines = {"vllm", "vllm-cpu", "llama-cpp", "ray-diffusers", "ray-diffusers-cpu"}
+    builders = {"llm-compressor", "llama-cpp-builder", "diffusers-builder", "onnx-builder"}
     assert {"modelops", *engines, *builders} == set(settings["images"])
 
 

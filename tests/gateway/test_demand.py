@@ -220,6 +220,17 @@ def test_a_page_of_vllm_is_understood() -> None:
     assert parse(["# nothing", "vllm:num_requests_waiting_by_reason 5"]) == Load()
 
 
+def test_a_page_of_llama_cpp_is_understood() -> None:
+    """llama-server says under other names what waits and runs, and nothing of a cache."""
+    text = """# TYPE llamacpp:requests_processing gauge
+llamacpp:requests_processing 3
+# TYPE llamacpp:requests_deferred gauge
+llamacpp:requests_deferred 2
+llamacpp:tokens_predicted_total 71
+"""
+    assert parse(text.splitlines()) == Load(waiting=2, running=3)
+
+
 @pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "-1"])
 def test_what_is_no_count_is_not_known(value: str) -> None:
     """A figure that cannot be true is left out, and so are those that it would be added to."""
@@ -320,8 +331,8 @@ def test_engines_that_hang_hold_up_nobody() -> None:
     "text",
     [
         "".join(f'{pages.FIRSTS}{{le="{n}"}} 1\n' for n in range(300)),
-        "".join(f'{pages.WAITING}{{engine="{n}"}} 1\n' for n in range(9000)),
-        f'{pages.WAITING}{{engine="{"x" * 300_000}"}} 1\n',
+        "".join(f'{pages.WAITING[0]}{{engine="{n}"}} 1\n' for n in range(9000)),
+        f'{pages.WAITING[0]}{{engine="{"x" * 300_000}"}} 1\n',
     ],
     ids=["bounds", "lines", "a long line"],
 )

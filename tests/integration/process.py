@@ -17,7 +17,15 @@ from plaintext import NO_TLS
 
 MAIN = Path(__file__).parents[2] / "operator" / "main.py"
 IMAGES = {
-    name: f"{name}:test" for name in ("modelops", "vllm-cpu", "llm-compressor", "ray-diffusers-cpu")
+    name: f"{name}:test"
+    for name in (
+        "modelops",
+        "vllm-cpu",
+        "llama-cpp",
+        "llm-compressor",
+        "llama-cpp-builder",
+        "ray-diffusers-cpu",
+    )
 }
 Found = TypeVar("Found")
 

@@ -116,3 +116,21 @@ def test_sums_tell_what_must_be_there() -> None:
     check_listed(["a.safetensors", "README.md"], ["a.safetensors"])
     with pytest.raises(Failure):
         check_listed(["a.safetensors"], [])
+
+
+def test_a_model_in_gguf_is_taken_with_all_its_files() -> None:
+    """Where there are no safetensors, the one GGUF model is what is served, in parts or whole."""
+    assert chosen("model.gguf", "config.json") == ["config.json", "model.gguf"]
+    parts = [f"m-Q4_K_M-0000{number}-of-00002.gguf" for number in (1, 2)]
+    assert chosen(*parts, "README.md") == parts
+    assert chosen("model.safetensors", "model.gguf") == ["model.safetensors"]
+
+
+def test_of_many_models_in_gguf_none_is_chosen() -> None:
+    """A source with one model in many precisions is refused, as is one that lacks a part."""
+    with pytest.raises(Failure) as several:
+        chosen("m-Q4_K_M.gguf", "m-Q8_0.gguf")
+    assert several.value.reason == "WeightsAmbiguous"
+    with pytest.raises(Failure) as part:
+        chosen("m-00001-of-00002.gguf")
+    assert part.value.reason == "WeightsIncomplete"

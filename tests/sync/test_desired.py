@@ -118,7 +118,17 @@ REFUSALS = {
     "uri": (model(model={"uri": "ftp://a/b"}), "InvalidUri", "correct spec.model.uri"),
     "name": (model(name="9"), "InvalidName", "starting with a letter: give it another name"),
     "long name": (model(name="a" * 51), "InvalidName", "at most 50 characters"),
-    "runtime": (model(runtime={"name": "nope"}), "RuntimeUnknown", "one of: vllm"),
+    "runtime": (model(runtime={"name": "nope"}), "RuntimeUnknown", "one of: llama-cpp, vllm"),
+    "runtime that does not read what is built": (
+        model(quantization={"method": "GGUF"}, runtime={"name": "vllm"}),
+        "FormatUnserved",
+        "one of: llama-cpp",
+    ),
+    "GGUF on a GPU": (
+        model(quantization={"method": "GGUF"}, resources={"accelerator": {"count": 1}}),
+        "SchemeUnserved",
+        "Q4_K_M on gpu: choose another method",
+    ),
     "reserved argument": (
         model(runtime={"args": ["--served_model_name=x"]}),
         "ReservedArgument",

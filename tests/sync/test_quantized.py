@@ -148,3 +148,11 @@ def test_what_no_engine_would_serve_is_refused_before_it_is_built() -> None:
     assert "W4A16" in desired.sentence
     on_gpu = passed(seen(model(**fp4, resources={"accelerator": {"count": 1}})))
     assert "ModelBuild" in applied(on_gpu)
+
+
+def test_what_is_built_decides_what_serves_it() -> None:
+    """GGUF is served by llama.cpp; what vLLM reads, and what is not built at all, by vLLM."""
+    for method, runtime in (("GGUF", "llama-cpp"), ("GGUF_IMATRIX", "llama-cpp"), ("GPTQ", "vllm")):
+        desired = passed(seen(model(quantization={"method": method})))
+        assert desired.status["runtime"] == runtime
+    assert passed(seen(model())).status["runtime"] == "vllm"

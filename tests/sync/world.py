@@ -14,7 +14,9 @@ from modelops.sync.observed import DEPLOYMENT, Observed, Ref
 Json = Any
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 UID = "11111111-2222-3333-4444-555555555555"
-IMAGES = {name: f"registry.example.com/{name}:1" for name in ("modelops", "vllm", "vllm-cpu")}
+IMAGES = {
+    name: f"registry.example.com/{name}:1" for name in ("modelops", "vllm", "vllm-cpu", "llama-cpp")
+}
 CATALOGUE = Catalogue(platform=Platform(images=IMAGES))
 
 

@@ -22,7 +22,7 @@ from modelops.building.text import WINDOW
 from modelops.building.tool import Event, Tool
 from modelops.durable import write_whole
 
-_WEIGHTS: Final = (".safetensors", ".onnx", ".onnx.data")
+_WEIGHTS: Final = (".safetensors", ".onnx", ".onnx.data", ".gguf")
 """How files of an artifact's weights end."""
 
 STAGES: Final = {"wait": 0, "check": 1, "make": 70, "measure": 24, "report": 1, "seal": 4}

@@ -32,6 +32,8 @@ IMAGES: Final = {
     "llm-compressor": "modelops/llm-compressor:0.1.0",
     "onnx-builder": "modelops/onnx-builder:0.1.0",
     "diffusers-builder": "modelops/diffusers-builder:0.1.0",
+    "llama-cpp": "modelops/llama-cpp:0.1.0",
+    "llama-cpp-builder": "modelops/llama-cpp-builder:0.1.0",
     "ray-diffusers-cpu": "modelops/ray-diffusers-cpu:0.1.0",
     "ray-diffusers": "modelops/ray-diffusers:0.1.0",
 }

@@ -8,6 +8,7 @@ Reason = Literal[
     "WeightsUnsafe",
     "WeightsCorrupt",
     "WeightsIncomplete",
+    "WeightsAmbiguous",
     "CacheFull",
     "CacheUnusable",
     "SourceUnreachable",

@@ -19,6 +19,7 @@ ARTIFACT: Final = "artifact.json"
 """Name of the file that says of a snapshot what it is; a source's own is left out."""
 
 _SAFE: Final = ".safetensors"
+_GGUF: Final = ".gguf"
 _PICKLE: Final = (".bin", ".pt", ".pth", ".ckpt")
 _BESIDE: Final = (".json", ".txt", ".model", ".jinja", ".tiktoken")
 _TRAINING: Final = re.compile(r"(training_args|optimizer|scheduler|rng_state)[^/]*$")
@@ -129,8 +130,10 @@ def _shown(path: str) -> bool:
 def _weights(shown: Sequence[Record], formats: Formats) -> list[Record]:
     safe = [record for record in shown if record.path.endswith(_SAFE)]
     pickled = [record for record in shown if _is_pickled(record.path)]
+    if not safe and (gguf := [record for record in shown if record.path.endswith(_GGUF)]):
+        return _one_gguf(gguf)
     if not safe and not pickled:
-        raise _incomplete("the source holds no weights in the safetensors format")
+        raise _incomplete("the source holds no weights in the formats safetensors and GGUF")
     if not safe and formats == "SafetensorsOnly":
         raise Failure(
             "WeightsUnsafe",
@@ -139,6 +142,18 @@ def _weights(shown: Sequence[Record], formats: Formats) -> list[Record]:
             "spec.model.formats to AllowPickle if you trust the source",
         )
     return _without_duplicates(safe or pickled)
+
+
+def _one_gguf(files: list[Record]) -> list[Record]:
+    """Return the files of the one model there is: a source often holds it in many precisions."""
+    stems = {found["stem"] if (found := _SHARD.match(r.path)) else r.path for r in files}
+    if len(stems) > 1:
+        raise Failure(
+            "WeightsAmbiguous",
+            f"the source holds {len(stems)} models in GGUF, such as {min(stems)}",
+            "give a source with exactly one of them",
+        )
+    return files
 
 
 def _is_pickled(path: str) -> bool:

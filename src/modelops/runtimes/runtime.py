@@ -59,5 +59,7 @@ class Runtime:
     startup_seconds: int = 1800
     """How long the engine may take to load before it is restarted."""
     hints: tuple[Hint, ...] = ()
+    formats: frozenset[str] = frozenset({"safetensors"})
+    """What it reads: an object that names no runtime is served by the first that reads its own."""
     jobs: Callable[[ServingSpec], int] | None = None
     """For an engine that a worker beside it feeds with jobs: how many it takes at a time."""

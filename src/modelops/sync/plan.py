@@ -28,7 +28,7 @@ from modelops.sync.observed import (
     Manifest,
     Observed,
 )
-from modelops.sync.quantized import Hold, artifact, build_spec, served_from
+from modelops.sync.quantized import Hold, artifact, build_spec, served_from, wanted_format
 from modelops.sync.refusal import Refusal, invalid
 from modelops.sync.scale import Scale, scale
 
@@ -222,16 +222,25 @@ def _source(spec: ServingSpec) -> Source:
 def _runtime(spec: ServingSpec, observed: Observed, catalogue: Catalogue) -> Runtime:
     offered = catalogue.serving(observed.kind)
     wanted = spec.runtime.name
-    found = next((r for r in offered if wanted in (None, r.name)), None)
-    if found:
-        return found
-    raise Refusal(
-        "RuntimeUnknown",
-        f"no runtime named {wanted} serves {observed.kind.name}"
-        if wanted
-        else f"no runtime serves {observed.kind.name}",
-        f"set spec.runtime.name to one of: {_listed(r.name for r in offered)}",
-    )
+    held = wanted_format(spec)
+    reading = tuple(r for r in offered if held in r.formats)
+    named = tuple(r for r in offered if r.name == wanted)
+    if wanted and not named:
+        raise _unknown(f"no runtime named {wanted} serves {observed.kind.name}", offered)
+    if spec.quantization and named and named[0] not in reading:
+        raise Refusal(
+            "FormatUnserved",
+            f"runtime {wanted} does not read {held}, which {spec.quantization.method} writes",
+            f"set spec.runtime.name to one of: {_listed(r.name for r in reading)}",
+        )
+    if not named and not reading:
+        raise _unknown(f"no runtime serves {observed.kind.name} from {held}", offered)
+    return (*named, *reading)[0]
+
+
+def _unknown(fault: str, offered: Iterable[Runtime]) -> Refusal:
+    action = f"set spec.runtime.name to one of: {_listed(r.name for r in offered)}"
+    return Refusal("RuntimeUnknown", fault, action)
 
 
 def _refuse_reserved(spec: ServingSpec, runtime: Runtime) -> None:

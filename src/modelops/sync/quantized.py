@@ -50,6 +50,12 @@ def build_spec(spec: ServingSpec, kind: Kind, device: Device) -> dict[str, Any] 
     return {"source": source, **given, **kept}
 
 
+def wanted_format(spec: ServingSpec) -> str:
+    """Return how the weights that are to be served are stored, as far as the spec tells."""
+    method = spec.quantization.method if spec.quantization else ""
+    return BUILDERS[METHODS[method]].format if method in METHODS else "safetensors"
+
+
 def artifact(observed: Observed, wanted: Mapping[str, Any]) -> str | Hold:
     """Return the URI of the artifact that the model's ModelBuild made, or why there is none yet."""
     build = observed.child(BUILD)
@@ -108,8 +114,9 @@ def _refuse_scheme(quantization: Quantization, device: Device) -> None:
     if device not in scheme.served_on:
         served = (s for m in builder.methods.values() for s in m.schemes if device in s.served_on)
         fitting = ", ".join(dict.fromkeys(s.name for s in served))
+        scheme_there = f"choose a scheme that one serves there: {fitting}"
         raise Refusal(
             "SchemeUnserved",
             f"no engine of the platform serves {scheme.name} on {device}",
-            f"choose a scheme that one serves there: {fitting}",
+            scheme_there if fitting else "choose another method, or another device",
         )

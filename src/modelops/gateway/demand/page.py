@@ -9,8 +9,10 @@ from typing import Final
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-WAITING: Final = "vllm:num_requests_waiting"
-RUNNING: Final = "vllm:num_requests_running"
+WAITING: Final = ("vllm:num_requests_waiting", "llamacpp:requests_deferred")
+RUNNING: Final = ("vllm:num_requests_running", "llamacpp:requests_processing")
+"""The same of each engine: a page has the names of one."""
+
 CACHE: Final = ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc")
 """vLLM's names for the same: the newer one and the older one."""
 
@@ -22,7 +24,7 @@ MOST_CHARACTERS: Final = 256 * 1024
 MOST_BOUNDS: Final = 256
 """Of a histogram, of which half a minute is remembered once a second."""
 
-NAMES: Final = (WAITING, RUNNING, *CACHE, FIRSTS)
+NAMES: Final = (*WAITING, *RUNNING, *CACHE, FIRSTS)
 WANTED: Final = re.compile(rf"^(?:{'|'.join(map(re.escape, NAMES))})[ {{]")
 """Lines that are read: a page has hundreds, and parsing all of them costs far more."""
 
@@ -53,11 +55,14 @@ def parse(lines: Iterable[str]) -> Load:
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             found.setdefault(sample.name, []).append(sample)
-    caches = [sample for name in CACHE for sample in found.get(name, ())]
-    fullest = _all(caches)
+
+    def named(names: Iterable[str]) -> list[Sample]:
+        return [sample for name in names for sample in found.get(name, ())]
+
+    fullest = _all(named(CACHE))
     return Load(
-        waiting=_sum(found.get(WAITING, ())),
-        running=_sum(found.get(RUNNING, ())),
+        waiting=_sum(named(WAITING)),
+        running=_sum(named(RUNNING)),
         kv_cache_percent=100 * max(fullest) if fullest else None,
         firsts=_histogram(found.get(FIRSTS, ())),
     )

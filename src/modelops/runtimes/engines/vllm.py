@@ -117,6 +117,7 @@ RUNTIME: Final = Runtime(
     images={"cpu": "vllm-cpu", "gpu": "vllm"},
     command=command,
     health_path="/health",
+    formats=frozenset({"safetensors", "compressed-tensors"}),
     reserved_args=(
         "--model",
         "--served-model-name",

@@ -10,6 +10,8 @@ import argparse
 import json
 import sys
 import tempfile
+import time
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,16 @@ def check(folder: Path, said: dict[str, Any]) -> Path:
     return artifact
 
 
+def until_ready(engine: vllm.Container) -> None:
+    """Waits until /health answers 200: it answers 503 while the model is loaded."""
+    deadline = time.monotonic() + vllm.PATIENCE_SECONDS
+    while (status := vllm.health()) != HTTPStatus.OK:
+        assert status in {0, HTTPStatus.SERVICE_UNAVAILABLE}, f"/health answered {status}"
+        assert engine.process.poll() is None, "the engine ended in start-up; its log is above"
+        assert time.monotonic() < deadline, "the engine is not ready"
+        time.sleep(0.2)
+
+
 def serve(rootfs: Path, folder: Path, artifact: Path) -> dict[str, Any]:
     """Serves the artifact with llama-server, which has to answer a chat; returns the answer."""
     command = (
@@ -74,7 +86,7 @@ def serve(rootfs: Path, folder: Path, artifact: Path) -> dict[str, Any]:
         "--parallel=4", "--ctx-size=2048", "--offline",
     )  # fmt: skip
     with vllm.container(rootfs, folder, command, ("PATH=/usr/bin:/bin", "HOME=/tmp")) as engine:
-        vllm.until_ready(engine)
+        until_ready(engine)
         answer: dict[str, Any] = json.loads(vllm.chat(8).read())
         assert answer["usage"]["completion_tokens"] == 8, answer
         metrics = vllm.ask("GET", "/metrics").read().decode()

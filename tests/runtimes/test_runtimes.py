@@ -5,6 +5,7 @@ import re
 import pytest
 
 from modelops.api.kinds import KINDS
+from modelops.builders.tools import BUILDERS
 from modelops.runtimes.engines import RUNTIMES
 from modelops.runtimes.runtime import Runtime
 
@@ -36,3 +37,11 @@ def test_every_kind_has_a_runtime() -> None:
     """No kind is offered that nothing serves."""
     served = {kind for runtime in RUNTIMES.values() for kind in runtime.kinds}
     assert served >= KINDS.keys()
+
+
+def test_what_is_built_is_read() -> None:
+    """Each kind that a builder makes weights for has a runtime that reads their format."""
+    for builder in BUILDERS.values():
+        for kind in builder.kinds:
+            reading = [r for r in RUNTIMES.values() if kind in r.kinds]
+            assert any(builder.format in runtime.formats for runtime in reading)

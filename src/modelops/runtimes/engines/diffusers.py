@@ -149,6 +149,7 @@ RUNTIME: Final = Runtime(
     images={"cpu": "ray-diffusers-cpu", "gpu": "ray-diffusers"},
     command=command,
     health_path="/ready",
+    formats=frozenset({"safetensors", "diffusers"}),
     api_path="",
     reserved_args=(
         *("--model", "--served-model-name", "--host", "--port", "--device", "--scratch"),

@@ -9,10 +9,12 @@ from typing import Any
 from aiohttp import web
 
 from gateway.proxy import free_ports
+from modelops.gateway.demand.backlogs import PATIENCE
 from modelops.gateway.demand.demand import Demand
 from modelops.gateway.demand.local import Local
 from modelops.gateway.demand.peers import Peers
 from modelops.gateway.snapshot import Endpoint, Model, Snapshot
+from modelops.redis import Address
 from modelops.scaling.decision import Decision
 from modelops.scaling.policy import Policy, Targets
 
@@ -45,12 +47,14 @@ class Pod:
     held: dict[str, int] = field(default_factory=dict)
     others: list[Endpoint] | None = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    queue: Address | None = None
     demand: Demand = field(init=False)
 
     def __post_init__(self) -> None:
         """Make what runs in its control process, in a hurry."""
         local = Local(f"http://127.0.0.1:{self.admin}", held=lambda: self.held, seconds=0.05)
-        self.demand = Demand(local, Peers(lambda: self.others), address="127.0.0.1")
+        queue = self.queue.client(PATIENCE) if self.queue else None
+        self.demand = Demand(local, Peers(lambda: self.others), "127.0.0.1", queue)
         self.demand.engines.seconds = 0.05
 
     @property
@@ -104,10 +108,12 @@ async def serving(port: int, path: str, answer: Any) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def pods(count: int = 1, *models: Model) -> AsyncIterator[list[Pod]]:
+async def pods(
+    count: int = 1, *models: Model, queue: Address | None = None
+) -> AsyncIterator[list[Pod]]:
     """Run gateway pods that know each other and these models, or team/chat; nothing is asked."""
     ports = iter(free_ports(3 * count))
-    made = [Pod(next(ports), next(ports), next(ports)) for _ in range(count)]
+    made = [Pod(next(ports), next(ports), next(ports), queue=queue) for _ in range(count)]
     works = []
     for pod in made:
         pod.others = [other.endpoint for other in made if other is not pod]
@@ -120,6 +126,9 @@ async def pods(count: int = 1, *models: Model) -> AsyncIterator[list[Pod]]:
         for work in works:
             work.cancel()
         await asyncio.gather(*works, return_exceptions=True)
+        for pod in made:
+            if pod.demand.queue:
+                await pod.demand.queue.aclose()
 
 
 async def eventually(holds: Callable[[], object], seconds: float = 20) -> None:

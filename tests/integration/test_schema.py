@@ -1,6 +1,7 @@
 """The laws of the API as a user meets it: on a real API server."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -101,6 +102,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"model": HF, "scaling": {"targets": {"queueDepth": 0}}}, "greater than or equal to 1"),
     ({"model": HF, "scaling": {"targets": {"kvCachePercent": 101}}}, "less than or equal to 100"),
     ({"model": HF, "scaling": {"targets": {"concurrency": 1.5}}}, "must be of type integer"),
+    ({"model": HF, "scaling": {"targets": {"queueSeconds": 60}}}, "has requests and no jobs"),
     ({"model": HF, "scaling": {"idleAfterSeconds": 0}}, "greater than or equal to 1"),
     ({"model": HF, "scaling": {"state": "Off"}}, 'Unsupported value: "Off"'),
     (
@@ -120,6 +122,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (
         {"model": HF, "scaling": {"triggers": [{"redisStreams": {**STREAM, "address": "redis"}}]}},
         "spec.scaling.triggers[0].redisStreams.address",
+    ),
+    (
+        {"model": HF, "scaling": {"triggers": [{"redisStreams": {**STREAM, "pending": 3}}]}},
+        "give either lag or pending",
     ),
     ({"model": HF, "resources": {"memory": "16 gigs"}}, "spec.resources.memory"),
     ({"model": HF, "resources": {"accelerator": {"count": 65}}}, "less than or equal to 64"),
@@ -180,6 +186,17 @@ def test_a_bad_spec_is_refused(api: Api, namespace: str, spec: dict[str, Any], s
     with pytest.raises(Refusal) as raised:
         api.create(text_model(namespace) | {"spec": spec}, params={"dryRun": "All"})
     assert says in str(raised.value)
+
+
+@pytest.mark.parametrize("target", ["kvCachePercent", "timeToFirstTokenMilliseconds"])
+def test_targets_of_tokens_are_none_of_pictures(api: Api, namespace: str, target: str) -> None:
+    """A model that does jobs scales by its queue; what it has none of is refused."""
+    model = text_model(namespace, "paint") | {"kind": "DiffusionModel"}
+    good = {"queueSeconds": 60, "queueDepth": 3, "concurrency": 4}
+    for targets, refused in ((good, False), ({target: 50}, True)):
+        spec = {"model": HF, "scaling": {"targets": targets}}
+        with pytest.raises(Refusal, match="jobs and no tokens") if refused else nullcontext():
+            api.create(model | {"spec": spec}, params={"dryRun": "All"})
 
 
 @pytest.mark.parametrize("name", ["1chat", "chat.v2", "a" * 51])

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ from redis.asyncio import Redis
 from gateway.redisd import Server
 from modelops.jobs.engine import Limits
 from modelops.jobs.job import Job, Made, Order, Problem, Result, State
-from modelops.jobs.names import USAGE, dead, stream
-from modelops.jobs.queue import Conflict, Refused, Terms
+from modelops.jobs.names import COME, USAGE, dead, stream
+from modelops.jobs.queue import Backlog, Conflict, Refused, Terms
 from modelops.jobs.streams import SCRIPT, Streams, identity
 
 MODEL = "team/painter"
@@ -335,5 +336,50 @@ def test_a_list_is_of_one_tenant_latest_first(shared: Server) -> None:
         page = [job.order.id for job in await queue.list("a", "", 3)]
         rest = [job.order.id for job in await queue.list("a", page[-1], 3)]
         assert page + rest == latest
+
+    play(shared, TERMS, story)
+
+
+def test_what_there_is_to_do_is_counted(shared: Server) -> None:
+    """Jobs that wait, wait for a retry and run; their work at the pace learnt; who is busy."""
+
+    async def story(queue: Streams, redis: Redis) -> None:
+        assert await queue.backlogs([]) == []
+        assert await queue.backlogs([MODEL]) == [Backlog(0, 0, 0, 0.0)]
+        for seconds, lane in ((4.0, "low"), (6.0, "high"), (8.0, "normal")):
+            await queue.submit(order(seconds=seconds, lane=lane))
+        await redis.set(f"jobs:{{{MODEL}}}:pace", "2")
+        assert await queue.backlogs([MODEL]) == [Backlog(3, 0, 3, 36.0)]
+        high = await took(queue, "one")
+        normal = await took(queue, "two")
+        working = Backlog(1, 2, 3, 2 * (4 + (6 + 8) / 2), frozenset({"one", "two"}))
+        assert await queue.backlogs(["team/other", MODEL]) == [Backlog(0, 0, 0, 0.0), working]
+        await queue.fail(high, Problem("internal", "no", retriable=True))
+        (retried,) = await Streams(redis, Terms(pause=60)).backlogs([MODEL])
+        assert (retried.waiting, retried.running, retried.busy) == (2, 1, {"two"})
+        assert retried.seconds == 2 * (4 + 6 + 8 / 2)
+        await queue.finish(normal, RESULT)
+        low = await took(queue, "two")
+        await queue.cancel((await took(queue, "two")).order.id)
+        await queue.cancel(low.order.id)
+        (ended,) = await queue.backlogs([MODEL])
+        assert (ended.waiting, ended.running, ended.submitted) == (0, 0, 3)
+        assert (ended.seconds, ended.busy) == (0.0, frozenset())
+
+    play(shared, replace(TERMS, pause=0.2), story)
+
+
+def test_everybody_hears_of_a_job_that_comes(shared: Server) -> None:
+    """The queue tells at once of which model one was taken; the same one again is no news."""
+
+    async def story(queue: Streams, redis: Redis) -> None:
+        async with redis.pubsub() as heard:
+            await heard.subscribe(COME)
+            assert (await heard.get_message(timeout=10) or {})["type"] == "subscribe"
+            asked = order()
+            for each in (asked, asked, order(model="team/other")):
+                await queue.submit(each)
+            said = [await heard.get_message(timeout=10) or {} for _ in range(2)]
+            assert [each["data"].decode() for each in said] == [MODEL, "team/other"]
 
     play(shared, TERMS, story)

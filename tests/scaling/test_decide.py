@@ -15,7 +15,7 @@ from modelops.scaling.reading import Reading
 
 NAMES = (
     *("in_flight", "held", "waiting", "running", "arrivals"),
-    *("kv_cache_percent", "ttft_milliseconds", "replicas", "ready"),
+    *("kv_cache_percent", "ttft_milliseconds", "replicas", "ready", "work_seconds", "busy"),
 )
 COUNTS = st.integers(0, 500)
 ODD = st.one_of(
@@ -29,6 +29,7 @@ TARGETS = st.builds(
     concurrency=st.none() | st.integers(1, 50),
     kv_cache_percent=st.none() | st.integers(1, 100),
     ttft_milliseconds=st.none() | st.integers(1, 5000),
+    queue_seconds=st.none() | st.integers(1, 600),
 )
 PACES = st.builds(
     Pace,
@@ -54,12 +55,12 @@ def policies(draw: st.DrawFn) -> Policy:
 
 @st.composite
 def readings(draw: st.DrawFn, values: st.SearchStrategy[float | None] = ODD) -> list[Reading]:
-    """Return readings of some minutes, sometimes late or far apart."""
-    now, found = 1_700_000_000.0, []
+    """Return readings of some minutes of one model, sometimes late or far apart."""
+    now, found, jobs = 1_700_000_000.0, [], draw(st.booleans())
     for step in draw(st.lists(st.sampled_from([1, 1, 1, 5, 20, 400, -1, -300, 0]), max_size=25)):
         now += step
         counts = {name: draw(values) for name in NAMES}
-        found.append(Reading(now, whole=draw(st.booleans()), **counts))
+        found.append(Reading(now, whole=draw(st.booleans()), jobs=jobs, **counts))
     return found
 
 

@@ -66,6 +66,18 @@ def test_no_data_of_a_trigger_is_not_zero() -> None:
     assert "authenticationRef" not in spec["triggers"][1]
 
 
+def test_a_stream_counts_by_what_waits_and_by_what_is_taken() -> None:
+    """One trigger of KEDA's sees one of the two: two of them see both."""
+    stream = {"address": "redis:6379", "stream": "jobs:{t/p}:normal", "consumerGroup": "workers"}
+    triggers = [{"redisStreams": {**stream, "lag": 4}}, {"redisStreams": {**stream, "pending": 2}}]
+    spec = rendered(passed(observed(triggers=triggers), MEASURED))["ScaledObject"]["spec"]
+    shared = {**stream, "databaseIndex": "0"}
+    assert [one["metadata"] for one in spec["triggers"][1:]] == [
+        {**shared, "lagCount": "4"},
+        {**shared, "pendingEntriesCount": "2"},
+    ]
+
+
 def test_keda_is_asked_last_and_finds_an_ask() -> None:
     """A model's scale cannot be read without one: it is asked for what there is, once."""
     writes = passed(observed(live=2), MEASURED).writes

@@ -22,13 +22,21 @@ class Targets(ApiModel):
         ge=1,
         le=100_000,
         description="Requests that wait for each replica: in the engine's queue, or held at the "
-        "gateway because no replica is there yet.",
+        "gateway because no replica is there yet. Of models that do jobs: jobs that wait.",
+    )
+    queue_seconds: int | None = Field(
+        None,
+        ge=1,
+        le=86_400,
+        description="Seconds of work that each replica has, of jobs that wait and that run, as "
+        "the queue estimates it. Only for models that do jobs.",
     )
     concurrency: int | None = Field(
         None,
         ge=1,
         le=100_000,
-        description="Requests that each replica works on at once.",
+        description="Requests that each replica works on at once. Of models that do jobs: jobs "
+        "that wait or run.",
     )
     kv_cache_percent: int | None = Field(
         None,
@@ -119,14 +127,25 @@ class PrometheusTrigger(ApiModel):
 
 
 class RedisStreamsTrigger(ApiModel):
-    """A Redis stream whose lag asks for replicas."""
+    """A Redis stream whose entries ask for replicas: those that wait, or those that are taken."""
+
+    model_config = rules(
+        rule(
+            "has(self.lag) != has(self.pending)",
+            "a trigger looks at what waits or at what is taken: give either lag or pending, and "
+            "a second trigger for the other",
+        ),
+    )
 
     address: str = Field(
         max_length=1024, pattern=r"^[^\s:/]+:[0-9]+$", description="HOST:PORT of the Redis server."
     )
     stream: Name = Field(description="Name of the stream.")
-    consumer_group: Name = Field(description="The consumer group whose lag counts.")
-    lag: int = Field(ge=1, description="Entries that wait for each replica.")
+    consumer_group: Name = Field(description="The consumer group that counts.")
+    lag: int | None = Field(None, ge=1, description="Entries that wait for each replica.")
+    pending: int | None = Field(
+        None, ge=1, description="Entries that each replica has taken and not acknowledged."
+    )
     database: int = Field(0, ge=0, le=1000, description="Number of the database.")
     secret_ref: SecretKeyReference | None = Field(
         None, description="The server's password, in a Secret."
@@ -147,7 +166,7 @@ class Trigger(ApiModel):
         None, description="A query whose value asks for replicas."
     )
     redis_streams: RedisStreamsTrigger | None = Field(
-        None, description="A Redis stream whose lag asks for replicas."
+        None, description="A Redis stream whose entries ask for replicas."
     )
 
 

@@ -27,7 +27,7 @@ SCALE: Final = MappingProxyType(
         "labelSelectorPath": ".status.selector",
     }
 )
-_NAME_RULE: Final = rule(
+NAME_RULE: Final = rule(
     f"self.metadata.name.size() <= {NAME_LENGTH} && self.metadata.name.matches('{NAME_PATTERN}')",
     NAME_HELP,
 )
@@ -40,7 +40,7 @@ class ServingKind(Kind):
     spec: type[ServingSpec]
     status: type[ApiModel] = ServingStatus
     columns: tuple[Column, ...] = COLUMNS
-    rules: tuple[Mapping[str, JsonValue], ...] = (_NAME_RULE,)
+    rules: tuple[Mapping[str, JsonValue], ...] = (NAME_RULE,)
     scale: Mapping[str, str] = field(default_factory=lambda: SCALE)
     jobs: bool = False
     """Whether what its objects are asked for are jobs, which wait in a queue."""

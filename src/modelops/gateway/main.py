@@ -14,6 +14,7 @@ from typing import Any, cast
 import httpx2
 from prometheus_client import start_http_server
 from pydantic import ValidationError
+from redis.asyncio import Redis
 
 from modelops.api.group import EVERY_KIND
 from modelops.cluster import RECURSION_LIMIT, ApiServer, Cluster, plurals
@@ -21,6 +22,8 @@ from modelops.gateway.activator.service import Activator
 from modelops.gateway.activator.waker import Waker
 from modelops.gateway.control import Control, View
 from modelops.gateway.counters import SECONDS
+from modelops.gateway.demand.alarm import Alarm
+from modelops.gateway.demand.backlogs import PATIENCE
 from modelops.gateway.demand.demand import Demand
 from modelops.gateway.demand.figures import Figures
 from modelops.gateway.demand.local import Local
@@ -65,7 +68,8 @@ async def run(settings: Settings) -> None:
     siblings = _siblings(settings, cluster)
     local = Local(admin, held=lambda: activator.held, queued=limiter.gates.queued)
     peers = Peers(siblings.endpoints)
-    demand = Demand(local, peers, settings.bind_address)
+    demand = Demand(local, peers, settings.bind_address, _queue(settings))
+    demand.wake = Alarm(activator.waker, view.now).ring
     activator.listeners.append(demand.hurry)
     metrics.registry.register(Figures(demand.book))
     office = Office.of(settings, JobFigures())
@@ -169,6 +173,10 @@ async def _together(*works: Coroutine[Any, Any, None]) -> None:
 
 def _siblings(settings: Settings, cluster: Cluster) -> Siblings:
     return Siblings.of(cluster, settings.system_namespace, settings.peers, settings.pod_ip)
+
+
+def _queue(settings: Settings) -> Redis | None:
+    return settings.jobs_redis.client(PATIENCE) if settings.jobs_redis else None
 
 
 def _limiter(settings: Settings, metrics: Metrics, admin: str) -> Limiter:

@@ -10,7 +10,7 @@ from modelops.api.base import GROUP
 from modelops.api.conditions import STALLED, find
 from modelops.api.kinds import KINDS
 from modelops.api.parts import SESSION_HEADER
-from modelops.gateway import capacity
+from modelops.gateway.capacity import capacity
 from modelops.gateway.demand import wish as wished
 from modelops.gateway.keys import KeyRecord, verifying
 from modelops.gateway.snapshot import (
@@ -77,7 +77,8 @@ def model(manifest: Mapping[str, Any]) -> Model:
     """Return the model that an object describes, without its replicas."""
     meta = manifest["metadata"]
     served = manifest["spec"]["model"].get("name") or meta["name"]
-    room = capacity.said((manifest["spec"].get("runtime") or {}).get("args") or ())
+    kind = KINDS[manifest["kind"]]
+    room = capacity(kind, manifest)
     scaling = manifest["spec"].get("scaling") or {}
     return Model(
         served,
@@ -88,8 +89,8 @@ def model(manifest: Mapping[str, Any]) -> Model:
         capacity=room,
         policy=wished.policy(scaling, room),
         asked=scaling.get("replicas", (manifest.get("status") or {}).get("replicas")),
-        kind=manifest["kind"],
-        jobs=KINDS[manifest["kind"]].jobs,
+        kind=kind.name,
+        jobs=kind.jobs,
         scale=_scale(scaling, (manifest.get("status") or {}).get("replicas")),
         trouble=_trouble(manifest),
     )

@@ -75,6 +75,11 @@ class Model:
         return f"{self.namespace}.{self.name}"
 
     @property
+    def address(self) -> str:
+        """The name that the queue of jobs and those who scale use."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
     def may_rest(self) -> bool:
         """Whether it may have no replica for want of requests, or for being turned off."""
         return self.scale.minimum == 0 or self.scale.maximum == 0

@@ -11,6 +11,9 @@ LANES: Final = ("high", "normal", "low")
 USAGE: Final = "jobs:usage"
 """The stream of bills: one entry for each job that succeeded."""
 
+COME: Final = "jobs:come"
+"""The channel that tells of which model a job was taken, at once."""
+
 
 def stream(model: str, lane: str) -> str:
     """Return the stream with an entry for each job of NAMESPACE/NAME that waits or runs.

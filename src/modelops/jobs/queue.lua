@@ -267,6 +267,8 @@ function operations.submit(id, model, lane, tenant, seconds, order, webhook, ide
   redis.call("HSET", stream .. ":turns", tenant, place + number(seconds))
   wait(stream, id, place, seconds, created)
   issue(model, stream)
+  redis.call("INCR", of_model(model, "submitted"))
+  redis.call("PUBLISH", "jobs:come", model)
   return { "new", id }
 end
 
@@ -487,6 +489,48 @@ function operations.stats(model, lease)
     table.insert(told, redis.call("ZCARD", stream .. ":delayed"))
     table.insert(told, redis.call("HLEN", stream .. ":tickets"))
     table.insert(told, oldest and now() - number(oldest) or 0)
+  end
+  return told
+end
+
+-- What waits for a retry counts by the first hundred of it: no Redis shall stop for more.
+local function delayed_work(stream)
+  local work = 0
+  for _, id in ipairs(redis.call("ZRANGE", stream .. ":delayed", 0, 99)) do
+    work = work + number(fields(id, "seconds")[1])
+  end
+  return work
+end
+
+local function note_busy(stream, busy)
+  if redis.call("EXISTS", stream) == 1 then
+    for _, each in ipairs(redis.call("XPENDING", stream, GROUP)[4] or {}) do
+      busy[each[1]] = true
+    end
+  end
+end
+
+-- Of each model: jobs that wait, for a retry too, and that run; jobs so far; the seconds of work
+-- that is left; the workers that have any.
+function operations.backlogs(...)
+  local told = {}
+  for _, model in ipairs({ ... }) do
+    local waiting, running, busy = 0, 0, {}
+    local work = number(redis.call("GET", of_model(model, "running"))) / 2
+    for _, lane in ipairs(LANES) do
+      local stream = of_model(model, lane)
+      waiting = waiting + redis.call("ZCARD", stream .. ":waiting") + redis.call("ZCARD", stream .. ":delayed")
+      running = running + redis.call("HLEN", stream .. ":tickets")
+      work = work + number(redis.call("GET", stream .. ":work")) + delayed_work(stream)
+      note_busy(stream, busy)
+    end
+    local pace = tonumber(redis.call("GET", of_model(model, "pace")) or "1")
+    local names = {}
+    for name in pairs(busy) do
+      table.insert(names, name)
+    end
+    table.insert(told, { waiting, running, number(redis.call("GET", of_model(model, "submitted"))),
+      tostring(pace * work), names })
   end
   return told
 end

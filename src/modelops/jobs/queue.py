@@ -53,6 +53,21 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
+class Backlog:
+    """What a model has to do: jobs that wait, for a retry too, and jobs that run.
+
+    ``submitted`` are all jobs so far. ``seconds`` is the work that is left, as long as one job
+    after the other takes at the pace that was learnt. ``busy`` are the workers that have a job.
+    """
+
+    waiting: int
+    running: int
+    submitted: int
+    seconds: float
+    busy: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Submitted:
     """The id of the job that does what was asked for; not ``new`` if it was asked before."""
 
@@ -152,4 +167,8 @@ class Queue(Protocol):
 
     async def stats(self, model: str) -> Stats:
         """Return what there is of a model."""
+        ...
+
+    async def backlogs(self, models: Sequence[str]) -> Sequence[Backlog]:
+        """Return what each of some models has to do."""
         ...

@@ -16,7 +16,17 @@ from redis.exceptions import TimeoutError as Late
 from modelops.jobs import names, record
 from modelops.jobs.engine import Limits
 from modelops.jobs.job import Job, Order, Problem, Result, State
-from modelops.jobs.queue import Conflict, Lane, Letter, Place, Refused, Stats, Submitted, Terms
+from modelops.jobs.queue import (
+    Backlog,
+    Conflict,
+    Lane,
+    Letter,
+    Place,
+    Refused,
+    Stats,
+    Submitted,
+    Terms,
+)
 
 SCRIPT: Final = (files("modelops.jobs") / "queue.lua").read_text()
 LONGEST_SLEEP: Final = 1.0
@@ -24,6 +34,9 @@ LONGEST_SLEEP: Final = 1.0
 
 DESCRIBED: Final = 3
 """So many leases is it known what an engine takes."""
+
+AT_ONCE: Final = 50
+"""Of so many models Redis is asked in one go: nobody else is served meanwhile."""
 
 GONE: Final = (Away, Late, ReadOnlyError, OSError)
 """What a call raises while Redis does not answer."""
@@ -183,6 +196,14 @@ class Streams:
         lanes = {lane: Lane(w, d, r, age / 1000) for lane, w, d, r, age in rows}
         return Stats(workers, dead, lanes)
 
+    async def backlogs(self, models: Sequence[str]) -> Sequence[Backlog]:
+        """Return what each of some models has to do."""
+        found: list[Backlog] = []
+        for begin in range(0, len(models), AT_ONCE):
+            told = await self._call("backlogs", *models[begin : begin + AT_ONCE])
+            found += [_backlog(*each) for each in told]
+        return found
+
     async def sweep(self) -> None:
         """Let no job wait for a worker that went away, also where nobody takes any."""
         for model in await self.models():
@@ -228,6 +249,13 @@ def _limits(model: str) -> str:
 
 def _ms(seconds: float) -> int:
     return math.ceil(seconds * 1000)
+
+
+def _backlog(
+    waiting: int, running: int, submitted: int, seconds: bytes, busy: Sequence[bytes]
+) -> Backlog:
+    names = frozenset(name.decode() for name in busy)
+    return Backlog(waiting, running, submitted, float(seconds), names)
 
 
 def _state(said: bytes) -> State | None:

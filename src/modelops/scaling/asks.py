@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
+from modelops.scaling import jobs
+from modelops.scaling.ask import HALF, Ask
 from modelops.scaling.memory import Memory
 from modelops.scaling.policy import Policy
 from modelops.scaling.reading import Reading
@@ -30,29 +31,20 @@ MARGIN_SECONDS: Final = 15.0
 MOST_GROWTH: Final = 1.5
 """So many times the replicas are asked for at once by a first token that is late."""
 
-HALF: Final = 1e-9
-"""Less than this above a whole number is an error of arithmetic."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """So many replicas, for ``value`` of ``metric`` was read and a replica may have ``target``."""
-
-    replicas: int
-    metric: str
-    value: float
-    target: float
-    sentence: str
-
 
 def asks(policy: Policy, memory: Memory, reading: Reading) -> Iterator[Ask]:
     """Yield what asks for replicas."""
+    return (jobs.asks if reading.jobs else _of_requests)(policy, memory, reading)
+
+
+def _of_requests(policy: Policy, memory: Memory, reading: Reading) -> Iterator[Ask]:
     ready, targets, load, queue = reading.ready or 0, policy.targets, reading.load, reading.queue
     limit, bearable = memory.pulse.limit, concurrency(policy, memory, load or 0.0)
     if load is not None and bearable is not None:
         yield _open(policy, memory, load, bearable)
     if queue is not None and (depth := queue_depth(policy, memory)) is not None:
-        yield _ask("queueDepth", queue, depth, f"{queue:.0f} requests wait, {depth} may a replica")
+        sentence = f"{queue:.0f} requests wait, {depth} may a replica"
+        yield Ask.of("queueDepth", queue, depth, sentence)
     if limit is not None and targets.concurrency is None:
         yield _coming(memory.pulse.coming, RATE * limit)
     if targets.kv_cache_percent is not None and reading.kv_cache_percent is not None:
@@ -85,6 +77,8 @@ def queue_depth(policy: Policy, memory: Memory) -> int | None:
 
 def missing(policy: Policy, memory: Memory, reading: Reading) -> str | None:
     """Return the name of something that the policy goes by and nobody knows."""
+    if reading.jobs:
+        return jobs.missing(policy, memory, reading)
     if reading.load is None:
         return "the number of requests"
     if queue_depth(policy, memory) is not None and reading.queue is None:
@@ -93,27 +87,23 @@ def missing(policy: Policy, memory: Memory, reading: Reading) -> str | None:
     return "how full the KV cache is" if kv and reading.ready != 0 else None
 
 
-def _ask(metric: str, value: float, target: float, sentence: str, times: int = 1) -> Ask:
-    return Ask(math.ceil(times * value / target - HALF), metric, value, target, sentence)
-
-
 def _open(policy: Policy, memory: Memory, load: float, bearable: float) -> Ask:
     """Return what the requests ask for that are open, or will be before a replica is ready."""
     seconds = memory.start.horizon(policy.cold_start_seconds) + MARGIN_SECONDS
     soon = load + memory.pulse.growth(seconds)
     later = f", {soon:.0f} are expected in {seconds:.0f} s" if soon >= load + 1 else ""
     sentence = f"{load:.0f} requests are open{later}, {bearable:.3g} may be at a replica"
-    return _ask("concurrency", soon, bearable, sentence)
+    return Ask.of("concurrency", soon, bearable, sentence)
 
 
 def _coming(rate: float, bearable: float) -> Ask:
     sentence = f"{rate:.3g} requests come a second, a replica answers {bearable:.3g} with ease"
-    return _ask("throughput", rate, bearable, sentence)
+    return Ask.of("throughput", rate, bearable, sentence)
 
 
 def _full(percent: float, target: int, ready: int) -> Ask:
     sentence = f"the KV cache is {percent:.0f}% full, wanted are {target}%"
-    return _ask("kvCachePercent", percent, target, sentence, ready)
+    return Ask.of("kvCachePercent", percent, target, sentence, ready)
 
 
 def _slow(reading: Reading, took: float, target: int) -> Ask:

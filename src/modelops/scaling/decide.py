@@ -9,8 +9,10 @@ import math
 from dataclasses import replace
 from typing import Final
 
-from modelops.scaling.asks import Ask, asks, missing
+from modelops.scaling.ask import Ask
+from modelops.scaling.asks import asks, missing
 from modelops.scaling.decision import Decision
+from modelops.scaling.jobs import backlog
 from modelops.scaling.memory import MINUTE, Memory
 from modelops.scaling.policy import Policy
 from modelops.scaling.reading import Reading
@@ -52,7 +54,7 @@ def _unknown(policy: Policy, memory: Memory, reading: Reading, lies: tuple[str, 
     if lies:
         return f"{', '.join(lies)} cannot be true"
     if not reading.whole:
-        return "a gateway or an engine did not answer"
+        return f"{'the queue of jobs' if reading.jobs else 'a gateway or an engine'} did not answer"
     name = missing(policy, memory, reading)
     return name and f"{name} is not known"
 
@@ -81,7 +83,7 @@ def _hold(policy: Policy, memory: Memory, reading: Reading, why: str) -> Decisio
     kept = _kept(policy, memory, reading)
     need = _need(policy, memory, reading)
     if kept == 0 and _wanted(memory, reading):
-        return _at_most(policy, _woken())
+        return _at_most(policy, _woken(reading))
     if need.replicas > kept and policy.maximum > kept:
         count = min(need.replicas, policy.maximum)
         return _followed(need, count, f", though {why}")
@@ -122,15 +124,16 @@ def _least(policy: Policy, memory: Memory, reading: Reading) -> Decision:
     put_to_rest = reading.replicas == 0 and reading.silent  # by a person, or for another model
     if put_to_rest or (_current(policy, memory, reading) == 0 and not reading.replicas):
         asleep = Decision(0, "idle", "no replica: nobody asks for one")
-        return _woken() if _wanted(memory, reading) else asleep
+        return _woken(reading) if _wanted(memory, reading) else asleep
     quiet = reading.at - (reading.at if memory.active_at is None else memory.active_at)
     if reading.silent and quiet >= policy.idle_after_seconds:
         return Decision(0, "idle", f"no replica: nothing to do for {quiet:.0f} s")
     return Decision(1, "idle", f"1 replica: nothing to do for {quiet:.0f} s as yet")
 
 
-def _woken() -> Decision:
-    return Decision(1, "held", "1 replica: a request waits for one to start")
+def _woken(reading: Reading) -> Decision:
+    cause = backlog(reading) if reading.jobs else "a request waits for one to start"
+    return Decision(1, "held", f"1 replica: {cause}")
 
 
 def _windowed(policy: Policy, memory: Memory, reading: Reading, need: Ask) -> Decision:
@@ -178,8 +181,8 @@ def _current(policy: Policy, memory: Memory, reading: Reading) -> int:
 
 
 def _wanted(memory: Memory, reading: Reading) -> bool:
-    """Say whether a request is there, or was since the last reading."""
-    return memory.rose or bool(reading.load)
+    """Say whether a request is there, or was since the last reading; a job is there until done."""
+    return bool(reading.load) or (memory.rose and not reading.jobs)
 
 
 def _replicas(count: int) -> str:

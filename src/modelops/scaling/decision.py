@@ -7,10 +7,10 @@ from dataclasses import dataclass
 class Decision:
     """How many replicas, and what caused it.
 
-    ``metric`` names the target (queueDepth, concurrency, kvCachePercent,
-    timeToFirstTokenMilliseconds) or the reason (throughput, held, schedule, minimum, maximum,
-    pace, window, idle, off, missing). ``value`` was read, ``target`` is what a replica may have;
-    None where there is none. ``sentence`` tells people.
+    ``metric`` names the target (queueDepth, queueSeconds, concurrency, kvCachePercent,
+    timeToFirstTokenMilliseconds) or the reason (throughput, busy, held, schedule, minimum,
+    maximum, pace, window, idle, off, missing). ``value`` was read, ``target`` is what a replica
+    may have; None where there is none. ``sentence`` tells people.
     """
 
     replicas: int

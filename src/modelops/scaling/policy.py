@@ -13,12 +13,16 @@ DOWN_SECONDS: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What one replica may have: requests that wait, requests at once, KV cache, first token."""
+    """What one replica may have: requests that wait, requests at once, KV cache, first token.
+
+    ``queue_seconds`` of work may wait for it, where what is asked for are jobs.
+    """
 
     queue_depth: int | None = None
     concurrency: int | None = None
     kv_cache_percent: int | None = None
     ttft_milliseconds: int | None = None
+    queue_seconds: int | None = None
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -85,6 +89,7 @@ class Policy:
                 concurrency=targets.concurrency,
                 kv_cache_percent=targets.kv_cache_percent,
                 ttft_milliseconds=targets.time_to_first_token_milliseconds,
+                queue_seconds=targets.queue_seconds,
             ),
             idle_after_seconds=scaling.idle_after_seconds,
             up=_pace(behavior.scale_up, 0.0),

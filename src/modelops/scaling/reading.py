@@ -7,6 +7,9 @@ from typing import Any, Final
 MOST: Final = 10_000_000
 """No model has more of anything at once: a larger number is an error of who counts."""
 
+_LARGEST: Final = {"arrivals": math.inf, "work_seconds": math.inf, "kv_cache_percent": 100}
+"""What else some may be."""
+
 END: Final = 250_000_000_000.0
 """Calendars end soon after."""
 
@@ -21,6 +24,10 @@ class Reading:
     replicas; nine of ten requests of late had their first token within ``ttft_milliseconds``.
     ``arrivals`` counts all requests so far. ``whole`` is false when a gateway or an engine did not
     answer: the counts are then the least there can be.
+
+    Of a model that does ``jobs`` the counts are those of its queue, which all gateways see alike:
+    they are not added up. ``work_seconds`` is how long one replica would have to do with them, and
+    ``busy`` replicas have a job.
     """
 
     at: float
@@ -34,6 +41,9 @@ class Reading:
     ttft_milliseconds: float | None = None
     arrivals: float | None = None
     whole: bool = True
+    jobs: bool = False
+    work_seconds: float | None = None
+    busy: float | None = None
 
     @property
     def timed(self) -> bool:
@@ -71,7 +81,6 @@ def _total(*counts: float | None) -> float | None:
 
 
 def _lies(name: str, value: float | None) -> bool:
-    if value is None or name in {"at", "whole"}:
+    if value is None or name in {"at", "whole", "jobs"}:
         return False
-    most = math.inf if name == "arrivals" else 100 if name == "kv_cache_percent" else MOST
-    return not (math.isfinite(value) and 0 <= value <= most)
+    return not (math.isfinite(value) and 0 <= value <= _LARGEST.get(name, MOST))

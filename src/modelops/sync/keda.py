@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from modelops.api.base import API_VERSION, SecretKeyReference
-from modelops.api.scaling import Scaling, Trigger
+from modelops.api.scaling import RedisStreamsTrigger, Scaling, Trigger
 from modelops.sync.observed import KEDA_TYPES, SCALED_OBJECT, TRIGGER_SECRET, ChildType, Observed
 
 POLLING_SECONDS: Final = 2
@@ -116,10 +116,17 @@ def _trigger(trigger: Trigger) -> dict[str, Any]:
             "address": stream.address,
             "stream": stream.stream,
             "consumerGroup": stream.consumer_group,
-            "lagCount": str(stream.lag),
+            **_counted(stream),
             "databaseIndex": str(stream.database),
         },
     }
+
+
+def _counted(stream: RedisStreamsTrigger) -> dict[str, str]:
+    """Return which entries count: one trigger sees those that wait or those that are taken."""
+    if stream.pending is not None:
+        return {"pendingEntriesCount": str(stream.pending)}
+    return {"lagCount": str(stream.lag)}
 
 
 def _reference(trigger: Trigger) -> SecretKeyReference | None:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from modelops.api.base import ApiModel, rule, rules
 from modelops.api.parts import ServingSpec
-from modelops.api.serving import ServingKind
+from modelops.api.serving import NAME_RULE, ServingKind
 
 WIDEST: Final = 16_384
 MOST_STEPS: Final = 1000
@@ -145,5 +145,16 @@ KIND: Final = ServingKind(
     description="DiffusionModel makes pictures from text and from pictures, by jobs that wait in "
     "a queue.",
     spec=DiffusionModelSpec,
+    rules=(
+        NAME_RULE,
+        rule(
+            "!has(self.spec.scaling) || !has(self.spec.scaling.targets) "
+            "|| !has(self.spec.scaling.targets.kvCachePercent) "
+            "&& !has(self.spec.scaling.targets.timeToFirstTokenMilliseconds)",
+            "a DiffusionModel has jobs and no tokens: write spec.scaling.targets.queueSeconds, "
+            "queueDepth or concurrency instead of kvCachePercent and "
+            "timeToFirstTokenMilliseconds",
+        ),
+    ),
     jobs=True,
 )

@@ -4,9 +4,9 @@ from typing import Final
 
 from pydantic import Field
 
-from modelops.api.base import ApiModel
+from modelops.api.base import ApiModel, rule
 from modelops.api.parts import ServingSpec
-from modelops.api.serving import ServingKind
+from modelops.api.serving import NAME_RULE, ServingKind
 
 
 class Text(ApiModel):
@@ -33,4 +33,13 @@ KIND: Final = ServingKind(
     short_name="tm",
     description="TextModel serves a language model behind an OpenAI-compatible endpoint.",
     spec=TextModelSpec,
+    rules=(
+        NAME_RULE,
+        rule(
+            "!has(self.spec.scaling) || !has(self.spec.scaling.targets) "
+            "|| !has(self.spec.scaling.targets.queueSeconds)",
+            "a TextModel has requests and no jobs: write spec.scaling.targets.queueDepth or "
+            "concurrency instead of queueSeconds",
+        ),
+    ),
 )

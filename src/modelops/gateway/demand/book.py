@@ -21,11 +21,6 @@ STALE_SECONDS: Final = 15.0
 log = logging.getLogger(__name__)
 
 
-def named(model: Model) -> str:
-    """Return how others name a model: NAMESPACE/NAME."""
-    return f"{model.namespace}/{model.name}"
-
-
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One decision, when it was made (unix seconds), and what the next one must remember.
@@ -79,7 +74,7 @@ class Book:
 
     def follow(self, models: Iterable[Model]) -> None:
         """Keep entries of these models only; who waits for news of another hears it is gone."""
-        before, self.scaled = self.scaled, frozenset(map(named, models))
+        before, self.scaled = self.scaled, frozenset(model.address for model in models)
         self.entries = {name: e for name, e in self.entries.items() if name in self.scaled}
         for name in (before or frozenset()) - self.scaled:
             self.questions.pop(_cluster(name), None)
@@ -96,7 +91,7 @@ class Book:
                 self._decide(model, model.policy, found, at)
 
     def _decide(self, model: Model, policy: Policy, found: Found, at: float) -> None:
-        name = named(model)
+        name = model.address
         before = self.entries.get(name)
         memory = before.memory if before else Memory()
         reading = found.reading(model, at)

@@ -2,10 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final
 
+from redis.asyncio import Redis
+
+from modelops.gateway.demand.backlogs import Backlogs
 from modelops.gateway.demand.book import Book
 from modelops.gateway.demand.engines import Engines
 from modelops.gateway.demand.local import Local
@@ -21,14 +24,17 @@ GAP_SECONDS: Final = 0.02
 
 @dataclass(slots=True)
 class Demand:
-    """Listens to Envoy, the activator, the engines and the other pods; decides; tells.
+    """Listens to Envoy, the activator, the engines, the queue and the other pods; decides; tells.
 
-    `address` is where its two ports are opened.
+    `address` is where its two ports are opened, `queue` the Redis with the jobs of models.
     """
 
     local: Local
     peers: Peers
     address: str = "0.0.0.0"
+    queue: Redis | None = None
+    wake: Callable[[Collection[str]], None] = lambda _: None
+    """Is told, at each decision, for which models at zero jobs wait, by cluster."""
     book: Book = field(default_factory=Book)
     models: tuple[Model, ...] = ()
     """Those that scale."""
@@ -38,11 +44,15 @@ class Demand:
     urgent: bool = False
     """Whether what is due concerns only models of which requests are held."""
     arrivals: Arrivals = field(default_factory=Arrivals)
+    called: frozenset[str] = frozenset()
+    """The models, by NAMESPACE/NAME, whose jobs have come just now."""
     engines: Engines = field(init=False)
+    backlogs: Backlogs = field(init=False)
     pages: Pages = field(init=False)
 
     def __post_init__(self) -> None:
         self.engines = Engines(self._endpoints)
+        self.backlogs = Backlogs(self.queue, self._doing_jobs, self._come)
         self.pages = Pages(lambda: self.local.share, self.book)
         self.local.questions = lambda: self.book.questions
         self.local.read, self.peers.heard = self._all_due, self._held_due
@@ -64,6 +74,11 @@ class Demand:
             self.pages.urge()
             self._held_due()
 
+    def _come(self, models: frozenset[str]) -> None:
+        """Decide at once about those to which jobs came."""
+        self.called |= models
+        self._held_due()
+
     def _all_due(self) -> None:
         self.urgent = False
         self.due.set()
@@ -82,6 +97,7 @@ class Demand:
         ):
             group.create_task(self.local.run())
             group.create_task(self.engines.run())
+            group.create_task(self.backlogs.run())
             group.create_task(self.peers.run(changed))
             group.create_task(self._decide())
 
@@ -100,10 +116,24 @@ class Demand:
         """
         shares = [self.local.share, *self.peers.shares(now)]
         self.arrivals.hear(share for share in shares if share is not None)
-        found = Found(shares, self.engines.fresh(now), self.arrivals.total)
+        backlogs = self.backlogs.fresh(now)
+        found = Found(shares, self.engines.fresh(now), self.arrivals.total, backlogs)
         held = {model for share in shares if share is not None for model in share.held}
-        concerned = (model for model in self.models if not urgent or model.cluster in held)
-        self.book.decide(concerned, found, at)
+        called, self.called = self.called, frozenset()
+        self.book.decide(
+            (m for m in self.models if not urgent or m.cluster in held or m.address in called),
+            found,
+            at,
+        )
+        self.wake(self._sleepers())
+
+    def _sleepers(self) -> Collection[str]:
+        """Return the models at zero for which jobs wait."""
+        entries = ((m, self.book.entries.get(m.address)) for m in self.models if m.jobs)
+        return {m.cluster for m, entry in entries if entry and entry.decision.metric == "held"}
 
     def _endpoints(self) -> Collection[Endpoint]:
-        return {endpoint for model in self.models for endpoint in model.endpoints}
+        return {e for model in self.models if not model.jobs for e in model.endpoints}
+
+    def _doing_jobs(self) -> Collection[str]:
+        return [model.address for model in self.models if model.jobs]

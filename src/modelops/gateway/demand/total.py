@@ -1,13 +1,14 @@
 """Adds up what all gateway pods and engines say of a model (pure)."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from modelops.gateway.counters import added
 from modelops.gateway.demand.engines import Engine
 from modelops.gateway.demand.first import slowest
 from modelops.gateway.demand.share import Counts, Share
 from modelops.gateway.snapshot import Endpoint, Model
+from modelops.jobs.queue import Backlog
 from modelops.scaling.reading import Reading
 
 
@@ -44,6 +45,8 @@ class Found:
     shares: Sequence[Share | None]
     engines: Mapping[Endpoint, Engine]
     arrivals: Mapping[str, int]
+    backlogs: Mapping[str, Backlog] = field(default_factory=dict)
+    """What there is to do, of models that do jobs, by NAMESPACE/NAME; others are not known."""
 
     def questions(self, model: Model) -> int:
         """Return how often KEDA has asked the pods that answer about a model."""
@@ -51,6 +54,8 @@ class Found:
 
     def reading(self, model: Model, at: float) -> Reading:
         """Return what is known of a model; `at` is in unix seconds."""
+        if model.jobs:
+            return _of_jobs(model, self.backlogs.get(model.address), at)
         told = [self.engines[e] for e in model.endpoints if e in self.engines]
         shares = [share for share in self.shares if share is not None]
         queued = sum(share.queued.get(model.cluster, 0) for share in shares)
@@ -68,6 +73,24 @@ class Found:
             arrivals=self.arrivals.get(model.cluster, 0),
             whole=len(told) == len(model.endpoints) and _whole(self.shares),
         )
+
+
+def _of_jobs(model: Model, found: Backlog | None, at: float) -> Reading:
+    """Return what the queue says, which every gateway pod reads for itself: it has all jobs."""
+    blank = Reading(at, replicas=model.asked, ready=len(model.endpoints), jobs=True, whole=False)
+    if found is None:
+        return blank
+    return replace(
+        blank,
+        in_flight=found.waiting + found.running,
+        held=0,
+        waiting=found.waiting,
+        running=found.running,
+        arrivals=found.submitted,
+        work_seconds=found.seconds / (model.capacity or 1),
+        busy=len(found.busy),
+        whole=True,
+    )
 
 
 def _whole(shares: Sequence[Share | None]) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -366,7 +365,7 @@ def test_what_there_is_to_do_is_counted(shared: Server) -> None:
         assert (ended.waiting, ended.running, ended.submitted) == (0, 0, 3)
         assert (ended.seconds, ended.busy) == (0.0, frozenset())
 
-    play(shared, replace(TERMS, pause=0.2), story)
+    play(shared, TERMS, story)
 
 
 def test_everybody_hears_of_a_job_that_comes(shared: Server) -> None:

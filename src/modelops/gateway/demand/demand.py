@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,6 +17,7 @@ from modelops.gateway.demand.peers import Peers
 from modelops.gateway.demand.scaler import Scaler
 from modelops.gateway.demand.total import Arrivals, Found
 from modelops.gateway.snapshot import Endpoint, Model, Snapshot
+from modelops.jobs.queue import Backlog
 
 GAP_SECONDS: Final = 0.02
 """What comes at once is decided about at once; more often than this it is not."""
@@ -34,7 +35,7 @@ class Demand:
     address: str = "0.0.0.0"
     queue: Redis | None = None
     wake: Callable[[Collection[str]], None] = lambda _: None
-    """Is told, at each decision, for which models at zero jobs wait, by cluster."""
+    """Is told, at each decision, for which models without a replica jobs wait, by cluster."""
     book: Book = field(default_factory=Book)
     models: tuple[Model, ...] = ()
     """Those that scale."""
@@ -125,12 +126,13 @@ class Demand:
             found,
             at,
         )
-        self.wake(self._sleepers())
+        self.wake(self._waited_for(backlogs))
 
-    def _sleepers(self) -> Collection[str]:
-        """Return the models at zero for which jobs wait."""
-        entries = ((m, self.book.entries.get(m.address)) for m in self.models if m.jobs)
-        return {m.cluster for m, entry in entries if entry and entry.decision.metric == "held"}
+    def _waited_for(self, backlogs: Mapping[str, Backlog]) -> Collection[str]:
+        """Return the models without a replica for which jobs wait."""
+        none = (model for model in self.models if model.jobs and not model.endpoints)
+        found = ((model, backlogs.get(model.address)) for model in none)
+        return {model.cluster for model, backlog in found if backlog and backlog.waiting}
 
     def _endpoints(self) -> Collection[Endpoint]:
         return {e for model in self.models if not model.jobs for e in model.endpoints}

@@ -96,6 +96,11 @@ def test_a_job_outlives_its_pod(space: Space, gateway: tuple[str, dict[str, str]
     space.kube.run("delete", "pod", name, "-n", SPACE, "--grace-period=0", "--force")
     work.join()
     (answer,) = answers
+    until_made(space, gateway, answer)
+
+
+def until_made(space: Space, gateway: tuple[str, dict[str, str]], answer: httpx.Response) -> None:
+    """Wait until what was answered, with a picture or with a job, is made."""
     assert answer.status_code in {200, 202}, answer.text
     url, headers = gateway
     job = answer.json()["job" if answer.status_code == 200 else "id"]
@@ -104,6 +109,23 @@ def test_a_job_outlives_its_pod(space: Space, gateway: tuple[str, dict[str, str]
         180,
         lambda: httpx.get(f"{url}/v1/jobs/{job}", headers=headers).text,
     )
+
+
+def scale(space: Space, **scaling: object) -> None:
+    """Change how the model scales."""
+    change = json.dumps({"spec": {"scaling": scaling}})
+    space.kube.run("patch", "dm", "tiny-picture", "-n", SPACE, "--type=merge", f"--patch={change}")
+
+
+def test_a_job_wakes_a_model_at_rest(space: Space, gateway: tuple[str, dict[str, str]]) -> None:
+    """Without jobs the model goes to zero; the next job waits for a replica, and is done."""
+    scale(space, minReplicas=0, idleAfterSeconds=10)
+    space.until(lambda: not _pods(space), 180, lambda: f"still there: {_pods(space)}")
+    until_made(space, gateway, asked(gateway, seed=5))
+    found = space.kube.get("diffusionmodel", "tiny-picture", SPACE)
+    assert found is not None
+    assert found["status"]["lastScale"]["replicas"] == 1, found["status"]["lastScale"]
+    scale(space, minReplicas=1)
 
 
 def test_what_is_not_for_everyone_is_blocked(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,12 @@ class Engine:
         """Forget releases that nobody has taken."""
         while not self.gate.empty():
             self.gate.get_nowait()
+
+    def lose(self, path: str, seconds: float) -> None:
+        """Wait until a caller of this path has gone away; earlier stories may have left others."""
+        end = time.monotonic() + seconds
+        while self.cancelled.get(timeout=max(0.0, end - time.monotonic())) != path:
+            pass
 
     def kill(self) -> None:
         """Go away as a process does that is killed."""

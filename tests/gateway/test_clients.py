@@ -170,7 +170,7 @@ def test_a_client_that_gives_up_frees_the_engine(
     """A client's own timeout ends its wait, and the engine hears of it."""
     got = asked(front, "chat", language, HELLO | {"held": True}, timeout=1)
     assert got["error"]["kind"] == "APITimeoutError"
-    assert fake.cancelled.get(timeout=5) == "/v1/chat/completions"
+    fake.lose("/v1/chat/completions", 5)
 
 
 @pytest.mark.parametrize("what", ["stream", "events"])

@@ -148,7 +148,7 @@ def test_a_caller_that_leaves_frees_the_engine(front: Gateway, fake: Engine) -> 
     ):
         fake.release()
         next(answer.iter_lines())
-    assert fake.cancelled.get(timeout=2) == "/v1/chat/completions"
+    fake.lose("/v1/chat/completions", 2)
 
 
 def test_a_stream_that_breaks_does_not_look_whole(front: Gateway) -> None:

@@ -267,7 +267,7 @@ def test_who_leaves_a_stream_is_charged_for_what_came(
             fake.release()
             assert next(came) == f"data: {event}\n\n".encode()
         sent = int(answer.request.headers["content-length"])
-    fake.cancelled.get(timeout=5)
+    fake.lose(path, 5)
     tokens = {"estimated_input_tokens": -(-sent // 4), "estimated_output_tokens": 3}
     wait(front, before, estimated_requests=1, **tokens)
 
@@ -282,7 +282,7 @@ def test_who_leaves_before_anything_came_is_counted_in_bytes(front: Gateway, fak
         client.stream("POST", "/v1/chat/completions", json=body) as answer,
     ):
         sent = int(answer.request.headers["content-length"])
-    fake.cancelled.get(timeout=5)
+    fake.lose("/v1/chat/completions", 5)
     until(lambda: bool(spent(front, before)), 5)
     added = spent(front, before)
     assert (added["uncounted_requests"], added["uncounted_bytes_received"]) == (1, sent)

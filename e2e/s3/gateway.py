@@ -3,6 +3,7 @@
 import fcntl
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import time
@@ -17,13 +18,21 @@ from e2e.cluster.places import Places
 _START_SECONDS = 20
 
 
-@dataclass(frozen=True)
+@dataclass
 class Gateway:
-    """A running S3 server; each folder below its root is a bucket."""
+    """An S3 server on a port; each folder below its root is a bucket."""
 
-    url: str
+    host: str
+    port: int
+    folder: Path
     access_key: str = field(default_factory=lambda: secrets.token_hex(8))
     secret_key: str = field(default_factory=lambda: secrets.token_hex(16))
+    process: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{self.host}:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -34,6 +43,26 @@ class Gateway:
             "AWS_SECRET_ACCESS_KEY": self.secret_key,
             "AWS_REGION": "us-east-1",
         }
+
+    def start(self) -> None:
+        """Serve the folder; return when connections are taken."""
+        command = (binary(), "--port", f"{self.host}:{self.port}", "--quiet", "posix")
+        backend = ("--sidecar", self.folder / "meta", self.folder / "data")
+        keys = {"ROOT_ACCESS_KEY": self.access_key, "ROOT_SECRET_KEY": self.secret_key}
+        with (self.folder / "log").open("a") as log:
+            self.process = subprocess.Popen(
+                [*command, *backend],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={"HOME": str(self.folder), **keys},
+            )
+        _wait(self.process, self.host, self.port, self.folder / "log")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """End it, if it runs."""
+        if self.process:
+            self.process.send_signal(how)
+            self.process.wait()
 
 
 def binary() -> Path:
@@ -54,25 +83,14 @@ def running(folder: Path, host: str = "127.0.0.1") -> Iterator[Gateway]:
     """Serve a folder until the end of the block."""
     with socket.create_server((host, 0)) as free:
         port = free.getsockname()[1]
-    gateway = Gateway(f"http://{host}:{port}")
+    gateway = Gateway(host, port, folder)
     for name in ("data", "meta"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    command = (binary(), "--port", f"{host}:{port}", "--quiet", "posix")
-    backend = ("--sidecar", folder / "meta", folder / "data")
-    keys = {"ROOT_ACCESS_KEY": gateway.access_key, "ROOT_SECRET_KEY": gateway.secret_key}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [*command, *backend],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={"HOME": str(folder), **keys},
-        )
     try:
-        _wait(process, host, port, folder / "log")
+        gateway.start()
         yield gateway
     finally:
-        process.terminate()
-        process.wait()
+        gateway.stop()
 
 
 def _wait(process: subprocess.Popen[bytes], host: str, port: int, log: Path) -> None:

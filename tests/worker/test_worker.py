@@ -5,10 +5,13 @@ import signal
 from typing import Any
 
 import pytest
+from botocore.session import get_session
+from redis.asyncio import Redis
 
 from jobs.test_queue import order
 from modelops.jobs.job import Code, State
-from modelops.jobs.names import dead, stream
+from modelops.jobs.names import USAGE, dead, stream
+from modelops.jobs.store import Bucket, Store
 from worker.conftest import Site, eventually, stop, until
 from worker.fake_engine import png
 
@@ -176,6 +179,53 @@ def test_a_store_that_is_away_is_waited_for(site: Site) -> None:
             assert job.attempt == 1
 
     asyncio.run(story())
+
+
+def test_a_store_that_is_killed_in_an_upload_loses_and_bills_nothing(site: Site) -> None:
+    """A large result goes up again when the server is back: once made, once billed, whole."""
+    size = 160 * 1024 * 1024
+
+    async def uploading() -> bool:
+        return bool(list(site.bucket.rglob(".sgwtmp/multipart/*/*/*")))
+
+    async def story() -> None:
+        async with site.queue() as queue:
+            one = asked(bytes=size)
+            await queue.submit(one)
+            with site.worker():
+                await eventually(uploading)
+                site.s3.stop(signal.SIGKILL)
+                found = await queue.get(one.id)
+                assert found
+                assert found.state is State.RUNNING, "the upload ended before the server did"
+                site.s3.start()
+                job = await until(queue, one.id, State.SUCCEEDED)
+            assert job.attempt == 1
+            assert job.result
+            (made,) = job.result.files
+            file = site.bucket / made.place.removeprefix("s3://jobs/")
+            assert file.stat().st_size == made.bytes == len(png()) + size
+        async with Redis.from_url(site.redis.url) as redis:
+            assert await redis.xlen(USAGE) == 1
+        file.unlink()
+
+    asyncio.run(story())
+
+
+def test_a_deleted_job_leaves_no_upload_behind(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts that a killed worker had sent go with the job; those of other jobs stay."""
+    for name, value in site.s3.environment.items():
+        monkeypatch.setenv(name, value)
+    store = Store(Bucket("jobs", site.s3.url))
+    client = get_session().create_client("s3", "us-east-1", endpoint_url=site.s3.url)
+    for key in ("job_1/1-0.png", "job_2/1-0.png"):
+        begun = client.create_multipart_upload(Bucket="jobs", Key=key)
+        where = {"Bucket": "jobs", "Key": key, "UploadId": begun["UploadId"]}
+        client.upload_part(**where, PartNumber=1, Body=b"part")
+    store.remove("job_1/")
+    left = client.list_multipart_uploads(Bucket="jobs").get("Uploads", ())
+    assert [each["Key"] for each in left] == ["job_2/1-0.png"]
+    store.remove("job_2/")
 
 
 def test_inputs_come_from_the_store_or_from_outside(site: Site) -> None:

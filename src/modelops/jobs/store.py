@@ -97,10 +97,26 @@ class Store:
         return [f"s3://{self._bucket.name}/{key}" for key in keys]
 
     def remove(self, prefix: str) -> None:
-        """Take away all below a prefix."""
+        """Take away all below a prefix, and what uploads that were never finished left."""
+        for upload in self._unfinished(prefix):
+            with _failures():
+                self._client.abort_multipart_upload(Bucket=self._bucket.name, **upload)
         for place in self.places(prefix):
             with _failures():
                 self._client.delete_object(Bucket=self._bucket.name, Key=self._key(place))
+
+    def _unfinished(self, prefix: str) -> list[dict[str, str]]:
+        """Return the uploads that somebody began who was killed, or who is at it.
+
+        None where the store does not list them, or not for us: then its own rules end them.
+        """
+        found: list[dict[str, str]] = []
+        with _failures(), suppress(ClientError):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._bucket.name, Prefix=prefix
+            )
+            found = [each for page in pages for each in page.get("Uploads", ())]
+        return [{"Key": each["Key"], "UploadId": each["UploadId"]} for each in found]
 
     def _key(self, place: str) -> str:
         start = f"s3://{self._bucket.name}/"

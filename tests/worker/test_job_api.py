@@ -169,6 +169,10 @@ def test_the_same_key_asks_once(site: Site, desk: Front) -> None:
         ({"webhook": "http://10.0.0.1/"}, "webhook"),
         ({"mask_url": "https://example.com/m.png"}, "mask"),
         ({"loras": "no"}, "loras"),
+        ({"control_net": "canny"}, "control_net"),
+        ({"control_scale": 3}, "control_scale"),
+        ({"reference_scale": 2}, "reference_scale"),
+        ({"reference_url": "http://10.0.0.1/x"}, "reference"),
     ],
 )
 def test_mistakes_are_told_at_once(desk: Front, fields: dict[str, Any], part: str) -> None:

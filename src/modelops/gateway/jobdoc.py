@@ -43,6 +43,15 @@ FIELDS: Final[Json] = {
     "image_url": _url("A picture to begin with.", 8192),
     "mask_url": _url("What of it may change.", 8192),
     "control_url": _url("What the image shall follow.", 8192),
+    "control_net": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 253,
+        "description": "Which of the model's ControlNets reads it, where there are several.",
+    },
+    "control_scale": {"type": "number", "minimum": 0, "maximum": 2, "default": 1},
+    "reference_url": _url("A picture whose look the image shall have (IP-Adapter).", 8192),
+    "reference_scale": {"type": "number", "minimum": 0, "maximum": 1, "default": 0.6},
     "webhook": _url("Is told when the job has ended, signed.", 2048),
 }
 """What a request for images may say beside `model`."""

@@ -42,9 +42,10 @@ class Run:
     """What the engine shall do.
 
     ``input`` is what the caller asked for: prompt, negativePrompt, width, height, steps,
-    guidance, seed, n, scheduler, loras, strength. ``files`` are paths of what it gave, by role:
-    image, mask, control. ``output`` is the folder for what is made. ``resume`` names the last
-    stage that was finished before, if any; what that stage left lies in ``output``.
+    guidance, seed, n, scheduler, loras, strength, controlNet, controlScale, referenceScale.
+    ``files`` are paths of what it gave, by role: image, mask, control, reference. ``output`` is the
+    folder for what is made. ``resume`` names the last stage that was finished before, if any; what
+    that stage left lies in ``output``.
     """
 
     id: str

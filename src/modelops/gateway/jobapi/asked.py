@@ -22,7 +22,7 @@ LARGEST_SIDE: Final = 4096
 USUAL_STEPS: Final = 20
 USUAL_SIDE: Final = 1024
 _SIZE: Final = re.compile(r"([1-9]\d{1,3})x([1-9]\d{1,3})")
-_ROLES: Final = ("image", "mask", "control")
+_ROLES: Final = ("image", "mask", "control", "reference")
 
 
 class Wrong(ValueError):
@@ -65,6 +65,10 @@ class Images(BaseModel):
     image_url: str | None = Field(None, max_length=8192)
     mask_url: str | None = Field(None, max_length=8192)
     control_url: str | None = Field(None, max_length=8192)
+    control_net: str | None = Field(None, min_length=1, max_length=253)
+    control_scale: float | None = Field(None, ge=0, le=2)
+    reference_url: str | None = Field(None, max_length=8192)
+    reference_scale: float | None = Field(None, ge=0, le=1)
     webhook: str | None = Field(None, max_length=2048)
 
 
@@ -132,6 +136,8 @@ def _operation(operation: Operation, roles: set[str], said: Images) -> Operation
         raise Wrong("There is no `prompt`: say what the image shall show.")
     if "mask" in roles and "image" not in roles:
         raise Wrong("There is a mask and no image.")
+    if said.control_net and "control" not in roles:
+        raise Wrong("There is a `control_net` and no picture for it: send a `control_url`.")
     generates = operation is Operation.GENERATE
     return Operation.EDIT if generates and "image" in roles else operation
 
@@ -159,6 +165,9 @@ def _input(said: Images) -> dict[str, Any]:
         "seed": said.seed,
         "scheduler": said.scheduler,
         "loras": loras,
+        "controlNet": said.control_net,
+        "controlScale": said.control_scale,
+        "referenceScale": said.reference_scale,
     }
     return {name: value for name, value in told.items() if value is not None}
 

@@ -12,7 +12,13 @@ from modelops.gateway.jobapi.asked import Wrong
 from modelops.jobs.picture import HEAD, NoPicture, picture
 
 MOST_PIXELS: Final = 40_000_000
-ROLES: Final = {"image": "image", "image[]": "image", "mask": "mask", "control": "control"}
+ROLES: Final = {
+    "image": "image",
+    "image[]": "image",
+    "mask": "mask",
+    "control": "control",
+    "reference": "reference",
+}
 """The fields that hold files."""
 
 

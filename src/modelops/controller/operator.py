@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ from modelops.controller.watch import preferences, watcher
 from modelops.sync.catalogue import Catalogue
 from modelops.sync.observed import Ref
 
+NOT_FOUND = 404
 STOP_SECONDS = 7.0
 """How long passes in progress may take to finish when the operator stops."""
 
@@ -173,13 +175,30 @@ async def operate(settings: Settings, catalogue: Catalogue) -> int:
             settings.bind_address,
             settings.health_port,
             settings.metrics_port,
-            operator.trouble,
+            lambda: operator.trouble(),  # noqa: PLW0108  it may be another one later
             metrics.registry,
         ):
-            await _watch(settings, catalogue, operator)
+            while await lost_a_kind(_watch(settings, catalogue, operator)):
+                operator = assemble(settings, catalogue, cluster, metrics)
     finally:
         await server.close()
     return 1 if operator.failed else 0
+
+
+async def lost_a_kind(watching: Awaitable[None]) -> bool:
+    """Watch until that ends; tell whether it did since a kind has gone from the cluster meanwhile.
+
+    kopf takes that for an error where it asks for such objects before it sees that their CRD is
+    gone, as when KEDA is removed: all begins anew, and without the kind.
+    """
+    try:
+        await watching
+    except Exception as error:
+        if getattr(error, "status", None) != NOT_FOUND:
+            raise
+        log.warning("a kind that was watched has gone, beginning anew: %s", error)
+        return True
+    return False
 
 
 async def _watch(settings: Settings, catalogue: Catalogue, operator: Operator) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from e2e.chat import stream
 from e2e.keys import modelops
+from e2e.pods import source
 from e2e.space import Space
 
 QUANTIZATION = {
@@ -41,8 +42,7 @@ def image(space: Space) -> str:
     """Return the URI of the weights that the model's Deployment serves."""
     found = space.kube.get("deployment", "small", space.name)
     assert found is not None, "there is no Deployment"
-    args = found["spec"]["template"]["spec"]["initContainers"][0]["args"]
-    return next(str(a).removeprefix("--uri=") for a in args if str(a).startswith("--uri="))
+    return source(found["spec"]["template"]["spec"])
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from e2e.gateway.caller import client, until_listed
 from e2e.keys import modelops_key, new_key
 from e2e.platform import GATEWAY, SYSTEM_NAMESPACE
+from e2e.pods import is_ready
 from e2e.space import Space
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is Kubernetes?"}]
@@ -135,10 +136,7 @@ def pods(served: Space) -> list[str]:
 
 def ready(found: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the names of those of these pods that are Ready."""
-    for pod in found:
-        told = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
-        if told.get("Ready") == "True":
-            yield pod["metadata"]["name"]
+    yield from (pod["metadata"]["name"] for pod in found if is_ready(pod))
 
 
 def identity(served: Space, key: str) -> str:

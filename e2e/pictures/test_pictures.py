@@ -4,7 +4,6 @@ import io
 import json
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
@@ -15,6 +14,7 @@ from e2e.chat import bearer
 from e2e.keys import new_key, until_taken
 from e2e.pictures.weights import job_name, manifests
 from e2e.platform import GATEWAY, ROOT, SYSTEM_NAMESPACE, Platform, namespace
+from e2e.pods import is_ready, source
 from e2e.space import Space
 
 EXAMPLE = ROOT / "manifests" / "examples" / "image-tiny.yaml"
@@ -153,14 +153,4 @@ def _rolled(space: Space) -> bool:
 def _pods(space: Space) -> list[tuple[str, str, bool]]:
     """Return the pods by name, each with the source that it serves and whether it is Ready."""
     found = space.kube.all("pods", SPACE, "modelops.dev/model=tiny-picture")
-    return [(pod["metadata"]["name"], _source(pod), _ready(pod)) for pod in found]
-
-
-def _source(pod: dict[str, Any]) -> str:
-    args = pod["spec"]["initContainers"][0]["args"]
-    return next(str(a).removeprefix("--uri=") for a in args if str(a).startswith("--uri="))
-
-
-def _ready(pod: dict[str, Any]) -> bool:
-    conditions = pod["status"].get("conditions", ())
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    return [(pod["metadata"]["name"], source(pod["spec"]), is_ready(pod)) for pod in found]
